@@ -1,0 +1,48 @@
+"""AdamW over the flat vector of connections and biases, each with a rate of its own."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from structure_net.networks import Network
+
+FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-8
+
+
+class AdamW:
+    """Loshchilov & Hutter 2019, decoupled decay on connections only, none on biases.
+
+    The update of value i is `rate * multiplier_i * (m / (sqrt(v) + eps) + decay * value)`, the
+    product `rate * multiplier_i` clipped to `limits`. The multiplier acts on the update: scaling
+    the gradient instead does nothing, Adam divides it out again.
+    """
+
+    def __init__(self, network: Network, weight_decay: float, limits: tuple[float, float]) -> None:
+        self.values = network.values
+        self.connections = network.connection_count
+        self.weight_decay = weight_decay
+        self.limits = limits
+        self.steps = 0
+        self.first_moment = torch.zeros_like(self.values, requires_grad=False)
+        self.second_moment = torch.zeros_like(self.values, requires_grad=False)
+        self.multiplier = torch.ones_like(self.values, requires_grad=False)
+
+    @torch.no_grad()
+    def step(self, gradient: Float[Tensor, values], rate: float) -> None:
+        """Move `values` against `gradient`; `rate` = base learning rate x pace."""
+        self.steps += 1
+        self.first_moment.lerp_(gradient, 1.0 - FIRST_DECAY)
+        self.second_moment.mul_(SECOND_DECAY).addcmul_(gradient, gradient, value=1 - SECOND_DECAY)
+        first_correction = 1.0 - FIRST_DECAY**self.steps
+        second_correction = math.sqrt(1.0 - SECOND_DECAY**self.steps)
+        update = self.second_moment.sqrt().div_(second_correction).add_(EPSILON)
+        torch.div(self.first_moment, update, out=update)
+        update.div_(first_correction)
+        weights = self.values[: self.connections]
+        update[: self.connections].add_(weights, alpha=self.weight_decay)
+        rates = (self.multiplier * rate).clamp_(*self.limits)
+        self.values.addcmul_(update, rates, value=-1.0)

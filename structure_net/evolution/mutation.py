@@ -1,0 +1,119 @@
+"""Mutation: a genome and a generator -> edits. Each operator is registered with its weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from structure_net.errors import InvalidGenomeError
+from structure_net.evolution.population import World
+from structure_net.genome import (
+    Edit,
+    Genome,
+    InsertLayer,
+    RemoveLayer,
+    ResizeLayer,
+    ScaleDensity,
+    SetActivation,
+    SetDensity,
+    SetLearningRate,
+    SetStrategy,
+    overall_density,
+)
+from structure_net.registry import Registry
+
+Mutation = Callable[[Genome, World, np.random.Generator], Edit]
+MUTATIONS: Registry[Mutation] = Registry("mutation")
+
+# How often each is drawn, relative to the others.
+WEIGHTS: dict[str, float] = {
+    "width": 0.30,
+    "density": 0.15,
+    "insert_layer": 0.12,
+    "remove_layer": 0.06,
+    "learning_rate": 0.10,
+    "strategy": 0.10,
+    "activation": 0.02,
+}
+
+
+@MUTATIONS.register("width")
+def mutate_width(genome: Genome, world: World, generator: np.random.Generator) -> Edit:
+    """One hidden layer times U(0.5, 2), rounded, inside the space."""
+    layer = int(generator.integers(len(genome.hidden)))
+    low, high = world.space.width_range(genome.inputs)
+    width = round(genome.hidden[layer].width * float(generator.uniform(0.5, 2.0)))
+    return ResizeLayer(layer=layer, width=min(max(width, low), high))
+
+
+@MUTATIONS.register("density")
+def mutate_density(genome: Genome, world: World, generator: np.random.Generator) -> Edit:
+    """One sparse layer's density times U(0.5, 2), at most 1."""
+    layer = int(generator.integers(len(genome.densities)))
+    factor = float(generator.uniform(0.5, 2.0))
+    return SetDensity(layer=layer, density=min(1.0, genome.densities[layer] * factor))
+
+
+@MUTATIONS.register("insert_layer")
+def mutate_insert(genome: Genome, world: World, generator: np.random.Generator) -> Edit:
+    """A hidden layer at a uniform place, its width between those of its neighbours."""
+    place = int(generator.integers(len(genome.hidden) + 1))
+    low, high = world.space.width_range(genome.inputs)
+    around = sorted([genome.architecture[place], genome.architecture[place + 1]])
+    narrow, wide = (min(max(width, low), high) for width in around)
+    width = int(generator.integers(narrow, wide, endpoint=True))
+    return InsertLayer(place=place, width=width)
+
+
+@MUTATIONS.register("remove_layer")
+def mutate_remove(genome: Genome, world: World, generator: np.random.Generator) -> Edit:
+    """A uniform hidden layer goes; refused when it is the only one."""
+    if len(genome.hidden) == 1:
+        raise InvalidGenomeError("The only hidden layer cannot be removed.")
+    return RemoveLayer(layer=int(generator.integers(len(genome.hidden))))
+
+
+@MUTATIONS.register("learning_rate")
+def mutate_learning_rate(genome: Genome, world: World, generator: np.random.Generator) -> Edit:
+    """The base learning rate times 2^U(-1, 1), inside the space."""
+    rate = genome.base_learning_rate * 2.0 ** float(generator.uniform(-1.0, 1.0))
+    low, high = world.space.min_learning_rate, world.space.max_learning_rate
+    return SetLearningRate(base_learning_rate=min(max(rate, low), high))
+
+
+@MUTATIONS.register("strategy")
+def mutate_strategy(genome: Genome, world: World, generator: np.random.Generator) -> Edit:
+    """Another of the enabled strategies; refused when there is no other."""
+    return SetStrategy(strategy=_another(genome.strategy, world.strategies, generator))
+
+
+@MUTATIONS.register("activation")
+def mutate_activation(genome: Genome, world: World, generator: np.random.Generator) -> Edit:
+    """Another activation of the space; refused when there is no other."""
+    choices = tuple(str(name) for name in world.space.activations)
+    chosen = _another(genome.activation, choices, generator)
+    return SetActivation.model_validate({"activation": chosen})
+
+
+def _another(present: str, choices: tuple[str, ...], generator: np.random.Generator) -> str:
+    others = [choice for choice in choices if choice != present]
+    if not others:
+        raise InvalidGenomeError(f"There is no other choice than {present}.")
+    return others[int(generator.integers(len(others)))]
+
+
+def draw_operator(generator: np.random.Generator) -> str:
+    """The name of a mutation, drawn by weight."""
+    names = list(WEIGHTS)
+    weights = np.array([WEIGHTS[name] for name in names])
+    return names[int(generator.choice(len(names), p=weights / weights.sum()))]
+
+
+def jitter(genome: Genome, world: World, generator: np.random.Generator) -> Edit:
+    """All densities by one factor U(0.8, 1.2), the overall density kept inside the space."""
+    wanted = overall_density(genome) * float(generator.uniform(0.8, 1.2))
+    space = world.space
+    wanted = min(max(wanted, space.min_density), space.max_density)
+    widths = [gene.width for gene in genome.hidden]
+    return ScaleDensity(overall_density=world.highest_density(widths, wanted))

@@ -1,0 +1,169 @@
+"""Where members come from when they have no parents: named lists first, then random ones.
+
+A draw that does not fit the space is never an error: it is drawn again, made smaller, and at last
+replaced by the smallest network of the space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from structure_net.errors import InvalidGenomeError, UsageError
+from structure_net.genome import Genome, active_parameters, allocate, genome_of, shapes_of
+from structure_net.schema import Config, Space
+
+TRIES = 20
+
+
+@dataclass(frozen=True)
+class World:
+    """What bounds every genome of a run: the space, the ends of the network, the depth."""
+
+    space: Space
+    inputs: int
+    classes: int
+    max_layers: int
+    strategies: tuple[str, ...]
+
+    @classmethod
+    def of(cls, config: Config, inputs: int, classes: int) -> World:
+        """The world of a configuration and a dataset; UsageError if nothing fits into it."""
+        world = cls(
+            config.space,
+            inputs,
+            classes,
+            config.max_layers,
+            config.learning_rate_strategies,
+        )
+        try:
+            world.check(smallest_genome(world))
+        except InvalidGenomeError as problem:
+            raise UsageError(
+                f"No network fits the search space for {inputs} inputs and {classes} classes: the "
+                f"smallest has {active_parameters(smallest_genome(world))} parameters. {problem} "
+                f"Widen the bounds in [space]."
+            ) from problem
+        return world
+
+    def check(self, genome: Genome) -> None:
+        """InvalidGenomeError where a genome leaves the world."""
+        self.space.check(genome, self.max_layers)
+        if genome.strategy not in self.strategies:
+            raise InvalidGenomeError(f"Strategy {genome.strategy} is not enabled.")
+
+    def genome(self, widths: Sequence[int], density: float, rate: float, strategy: str) -> Genome:
+        """A founder of these widths, its density lowered as far as the parameter limit asks."""
+        shapes = shapes_of(self.inputs, widths, self.classes)
+        counts = allocate(shapes, self.highest_density(widths, density), self.space.allocation)
+        return genome_of(
+            self.inputs,
+            widths,
+            self.classes,
+            counts,
+            base_learning_rate=rate,
+            activation=self.space.activations[0],
+            strategy=strategy,
+        )
+
+    def highest_density(self, widths: Sequence[int], wanted: float) -> float:
+        """`wanted`, or what the parameter limit leaves for these widths if that is less."""
+        if self.space.max_parameters is None:
+            return wanted
+        shapes = shapes_of(self.inputs, widths, self.classes)
+        biases = sum(widths) + self.classes
+        left = max(1, self.space.max_parameters - biases)
+        return min(wanted, left / sum(source * unit for source, unit in shapes))
+
+
+def smallest_genome(world: World) -> Genome:
+    """One hidden layer, as narrow and as sparse as the space allows."""
+    width = world.space.width_range(world.inputs)[0]
+    space = world.space
+    rate = space.initial_min_learning_rate
+    return world.genome([width], space.min_density, rate, world.strategies[0])
+
+
+def founders(world: World, count: int, generator: np.random.Generator) -> list[Genome]:
+    """The first generation: distinct where that is possible, strategies dealt evenly."""
+    strategies = _dealt(world.strategies, count, generator)
+    named = [_fitted(world, widths) for widths in world.space.initial_architectures]
+    genomes: list[Genome] = []
+    seen: set[str] = set()
+    for place in range(count):
+        widths = named[place] if place < len(named) else None
+        genome = founder(world, strategies[place], generator, seen, widths)
+        seen.add(genome.id)
+        genomes.append(genome)
+    return genomes
+
+
+def founder(
+    world: World,
+    strategy: str,
+    generator: np.random.Generator,
+    seen: set[str],
+    widths: Sequence[int] | None = None,
+) -> Genome:
+    """A genome without parents, of the given widths or random ones; not in `seen` if it can be."""
+    space = world.space
+    for attempt in range(TRIES):
+        drawn = widths if widths is not None and attempt == 0 else random_widths(world, generator)
+        density = float(generator.uniform(space.initial_min_density, space.initial_max_density))
+        rates = np.log([space.initial_min_learning_rate, space.initial_max_learning_rate])
+        # Log-uniform: the best rate varies about tenfold with fan-in and length of training.
+        rate = _inside(float(np.exp(generator.uniform(*rates))), space)
+        genome = _made_small_enough(world, list(drawn), density, rate, strategy)
+        if genome is not None and genome.id not in seen:
+            return genome
+    return smallest_genome(world)
+
+
+def random_widths(world: World, generator: np.random.Generator) -> list[int]:
+    """Non-increasing widths, their number and sizes uniform in the space's initial ranges."""
+    space = world.space
+    most = min(space.initial_max_hidden_layers, world.max_layers - 1)
+    fewest = min(space.initial_min_hidden_layers, most)
+    low = space.scaled(space.initial_min_width, world.inputs)
+    previous = max(low, space.scaled(space.initial_max_width, world.inputs))
+    widths = []
+    for _ in range(int(generator.integers(fewest, most, endpoint=True))):
+        previous = int(generator.integers(low, previous, endpoint=True))
+        widths.append(previous)
+    return widths
+
+
+def _inside(rate: float, space: Space) -> float:
+    """Kept within the initial range, which rounding of exp and log may leave by a last digit."""
+    return min(max(rate, space.initial_min_learning_rate), space.initial_max_learning_rate)
+
+
+def _dealt(strategies: Sequence[str], count: int, generator: np.random.Generator) -> list[str]:
+    """Each strategy equally often, to within one, in random order."""
+    dealt = [strategies[place % len(strategies)] for place in range(count)]
+    return [dealt[place] for place in generator.permutation(count)]
+
+
+def _fitted(world: World, widths: Sequence[int]) -> list[int]:
+    """A named list scaled to the inputs, clipped to the space, no deeper than allowed."""
+    low, high = world.space.width_range(world.inputs)
+    scaled = [world.space.scaled(width, world.inputs) for width in widths]
+    return [min(max(width, low), high) for width in scaled][: world.max_layers - 1]
+
+
+def _made_small_enough(
+    world: World, widths: list[int], density: float, rate: float, strategy: str
+) -> Genome | None:
+    """The genome, its layers halved towards the narrowest until it fits; None when none does."""
+    low = world.space.width_range(world.inputs)[0]
+    while True:
+        try:
+            genome = world.genome(widths, density, rate, strategy)
+            world.check(genome)
+            return genome
+        except InvalidGenomeError:
+            if all(width == low for width in widths):
+                return None
+            widths = [max(low, width // 2) for width in widths]

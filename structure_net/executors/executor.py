@@ -1,0 +1,149 @@
+"""The interface of an executor: trials in, events out, every trial exactly one outcome."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from structure_net.genome import Genome, connection_count
+from structure_net.schema import (
+    OUTSIDE_CAUSES,
+    AttemptLost,
+    Cohort,
+    Event,
+    Failure,
+    Trial,
+    TrialFailed,
+)
+
+EngineChoice = Callable[[Genome], str]
+
+# A cohort shares the preparation of its batches; beyond four networks little is left to share, and
+# larger ones balance worse over workers.
+LARGEST_COHORT = 4
+MOST_CHARGES = 3
+
+
+class Executor(ABC):
+    """Runs trials somewhere. Results depend neither on where, nor on how many at a time."""
+
+    capacity: int
+
+    @abstractmethod
+    def run(
+        self, trials: Sequence[Trial], attempts: Mapping[int, int] | None = None
+    ) -> Iterator[Event | None]:
+        """Events of these trials, in no promised order; None when nothing happened for a moment.
+
+        `attempts` holds how often a trial was started before. Closing the generator cancels.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End whatever still runs; an executor can be closed twice."""
+
+
+def deal(trials: Sequence[Trial], engine_of: EngineChoice, capacity: int) -> list[Cohort]:
+    """Cohorts of one engine each, the most expensive first, small enough to keep all busy."""
+    size = min(LARGEST_COHORT, max(1, len(trials) // (2 * capacity)))
+    cohorts = []
+    ordered = sorted(trials, key=lambda trial: (-connection_count(trial.genome), trial.number))
+    by_engine: dict[str, list[Trial]] = {}
+    for trial in ordered:
+        by_engine.setdefault(engine_of(trial.genome), []).append(trial)
+    for engine, group in by_engine.items():
+        for start in range(0, len(group), size):
+            chosen = tuple(group[start : start + size])
+            cohorts.append(Cohort(engine=engine, trials=chosen, attempts=(1,) * len(chosen)))
+    return sorted(cohorts, key=lambda cohort: -_cost(cohort))
+
+
+def _cost(cohort: Cohort) -> int:
+    return sum(connection_count(trial.genome) * trial.epochs for trial in cohort.trials)
+
+
+class Desk:
+    """The cohorts of one `run`: what waits, what is out, who was charged with what.
+
+    Whoever loses a cohort of several has it split, so that one bad genome cannot charge the others;
+    a trial is charged only for failing alone. Only outside causes are tried again.
+    """
+
+    def __init__(self, cohorts: Sequence[Cohort], attempts: Mapping[int, int]) -> None:
+        self._waiting: deque[Cohort] = deque(cohorts)
+        self._attempts = dict(attempts)
+        self._charges: dict[int, int] = {}
+        self._open = {trial.number for cohort in cohorts for trial in cohort.trials}
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether any trial still wants an outcome."""
+        return bool(self._open)
+
+    def take(self) -> Cohort | None:
+        """The next cohort to run, its attempts counted; None while none waits."""
+        if not self._waiting:
+            return None
+        cohort = self._waiting.popleft()
+        for trial in cohort.trials:
+            self._attempts[trial.number] = self._attempts.get(trial.number, 0) + 1
+        attempts = tuple(self._attempts[trial.number] for trial in cohort.trials)
+        return cohort.model_copy(update={"attempts": attempts})
+
+    def note(self, event: Event) -> None:
+        """An event of a running cohort; an outcome closes its trial."""
+        if event.kind in ("TrialFinished", "TrialFailed") and event.trial is not None:
+            self._open.discard(event.trial)
+
+    def lost(self, cohort: Cohort, failure: Failure, reason: str, details: str) -> list[Event]:
+        """A cohort ended early: what that means for those of its trials without an outcome."""
+        left = [trial for trial in cohort.trials if trial.number in self._open]
+        if len(left) > 1:
+            middle = (len(left) + 1) // 2
+            for part in (left[middle:], left[:middle]):
+                self._waiting.appendleft(_smaller(cohort, part))
+            return [self._lost(trial, failure, reason, details, charged=False) for trial in left]
+        return [
+            event
+            for trial in left
+            for event in self._alone(cohort, trial, failure, reason, details)
+        ]
+
+    def _alone(
+        self, cohort: Cohort, trial: Trial, failure: Failure, reason: str, details: str
+    ) -> list[Event]:
+        charges = self._charges[trial.number] = self._charges.get(trial.number, 0) + 1
+        if failure in OUTSIDE_CAUSES and charges < MOST_CHARGES:
+            self._waiting.appendleft(_smaller(cohort, [trial]))
+            return [self._lost(trial, failure, reason, details, charged=True)]
+        self._open.discard(trial.number)
+        return [
+            TrialFailed(
+                generation=trial.generation,
+                trial=trial.number,
+                attempt=self._attempts[trial.number],
+                step=trial.epochs + 1,
+                genome=trial.genome,
+                failure=failure,
+                reason=reason,
+                details=details,
+            )
+        ]
+
+    def _lost(
+        self, trial: Trial, failure: Failure, reason: str, details: str, *, charged: bool
+    ) -> AttemptLost:
+        return AttemptLost(
+            generation=trial.generation,
+            trial=trial.number,
+            attempt=self._attempts[trial.number],
+            failure=failure,
+            reason=reason,
+            details=details,
+            charged=charged,
+        )
+
+
+def _smaller(cohort: Cohort, trials: Sequence[Trial]) -> Cohort:
+    return Cohort(engine=cohort.engine, trials=tuple(trials), attempts=(1,) * len(trials))

@@ -1,0 +1,188 @@
+"""A saved network: `NAME.safetensors` (numbers) beside `NAME.json` (everything else).
+
+Reading one runs no code and touches no random state. The JSON carries the SHA-256 of the tensor
+file, so a flipped bit is refused; the structure is checked against the genome before anything is
+built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from structure_net.errors import InvalidGenomeError, ModelFileError
+from structure_net.files import atomic_write
+from structure_net.genome import Genome, floors_of
+from structure_net.networks.connectivity import Connections
+from structure_net.networks.network import Network
+
+FORMAT_VERSION = 1
+LARGEST_FILE = 8 << 30  # bytes; a header that claims more is not one of ours
+
+
+class DataSpecification(BaseModel):
+    """The data a network was made for, and how its inputs must be prepared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    train_hash: str
+    shape: tuple[int, ...]
+    order: str
+    classes: tuple[str, ...]
+    scale: float
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    augmentation: str
+
+
+class ModelDescription(BaseModel):
+    """The JSON beside the tensors. `metrics` are keyed by split: `validation.accuracy`, …"""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format_version: int = FORMAT_VERSION
+    genome: Genome
+    data: DataSpecification
+    training: dict[str, Any]
+    metrics: dict[str, float]
+    lineage: dict[str, Any]
+    versions: dict[str, str]
+    tensors_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+def network_tensors(network: Network) -> bytes:
+    """The tensor file's content: equal networks give equal bytes."""
+    from safetensors.numpy import save
+
+    tensors = {"values": network.values.detach().cpu().numpy()}
+    for index in range(len(network.layers)):
+        layer = network.layer(index)
+        tensors[f"layer{index}.row_pointers"] = layer.row_pointers.cpu().numpy()
+        tensors[f"layer{index}.columns"] = layer.columns.cpu().numpy()
+    return bytes(save(tensors))
+
+
+def tensors_sha256(content: bytes) -> str:
+    """SHA-256 of a tensor file, in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def save_network(network: Network, path: Path, **description: Any) -> ModelDescription:
+    """Write `path` (.safetensors) and the JSON beside it; each appears whole or not at all."""
+    content = network_tensors(network)
+    described = ModelDescription(
+        genome=network.genome, tensors_sha256=tensors_sha256(content), **description
+    )
+    atomic_write(path, content)
+    atomic_write(path.with_suffix(".json"), described.model_dump_json(indent=1).encode())
+    return described
+
+
+def load_network(path: Path) -> tuple[Network, ModelDescription]:
+    """A saved network and its description; ModelFileError says what is wrong with the file."""
+    path = path.with_suffix(".safetensors")
+    described = _description(path.with_suffix(".json"))
+    content = _read(path)
+    if tensors_sha256(content) != described.tensors_sha256:
+        raise ModelFileError(
+            f"{path} is damaged: its SHA-256 is not the one in {path.with_suffix('.json').name}. "
+            f"Use another copy of both files."
+        )
+    tensors = _tensors(path, content)
+    connections = [
+        _connections(path, tensors, index, shape)
+        for index, shape in enumerate(described.genome.shapes)
+    ]
+    try:
+        network = Network(described.genome, connections)
+    except InvalidGenomeError as problem:
+        raise ModelFileError(f"{path}: {problem}") from problem
+    values = tensors["values"]
+    if values.shape != tuple(network.values.shape) or values.dtype != np.float32:
+        raise ModelFileError(f"{path}: {values.shape} values of {values.dtype} do not fit.")
+    if not np.isfinite(values).all():
+        raise ModelFileError(f"{path} holds values that are not finite.")
+    with torch.no_grad():
+        network.values.copy_(torch.from_numpy(values.copy()))
+    return network, described
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ModelFileError(f"{path} is larger than any network of ours.")
+        return path.read_bytes()
+    except OSError as problem:
+        raise ModelFileError(
+            f"{path} cannot be read: {problem.strerror}. A saved network is two files of one name, "
+            f".safetensors and .json."
+        ) from problem
+
+
+def _description(path: Path) -> ModelDescription:
+    try:
+        raw = json.loads(_read(path))
+        version = raw.get("format_version") if isinstance(raw, dict) else None
+        if version != FORMAT_VERSION:
+            raise ModelFileError(
+                f"{path} has format version {version}; this program reads {FORMAT_VERSION}."
+            )
+        return ModelDescription.model_validate(raw)
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ModelFileError(f"{path}: {place}: {first['msg']}.") from problem
+    except (ValueError, RecursionError) as problem:
+        raise ModelFileError(f"{path} is not the JSON of a saved network: {problem}.") from problem
+
+
+def _tensors(path: Path, content: bytes) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        tensors = load(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as problem:
+        raise ModelFileError(f"{path} is not a safetensors file: {problem}.") from problem
+    if "values" not in tensors:
+        raise ModelFileError(f"{path} holds no tensor 'values'.")
+    return dict(tensors)
+
+
+def _connections(
+    path: Path, tensors: dict[str, np.ndarray], index: int, shape: tuple[int, int]
+) -> Connections:
+    """One layer's list, checked: ranges, order, no duplicates, no unit cut off."""
+    sources, units = shape
+    try:
+        rows, columns = tensors[f"layer{index}.row_pointers"], tensors[f"layer{index}.columns"]
+    except KeyError as missing:
+        raise ModelFileError(f"{path} holds no tensor {missing}.") from missing
+    sound = (
+        rows.dtype == columns.dtype == np.int32
+        and rows.shape == (units + 1,)
+        and columns.ndim == 1
+        and rows[0] == 0
+        and rows[-1] == len(columns)
+        and bool((np.diff(rows) >= 1).all())
+        and len(columns) >= floors_of([shape])[0]
+        and bool(((columns >= 0) & (columns < sources)).all())
+    )
+    if sound:
+        keys = np.repeat(np.arange(units), np.diff(rows)) * sources + columns
+        sound = bool((np.diff(keys) > 0).all())
+        if index > 0:
+            sound = sound and len(np.unique(columns)) == sources
+    if not sound:
+        raise ModelFileError(
+            f"{path}: the connection list of layer {index} is not one from {sources} sources to "
+            f"{units} units with sorted, distinct places and no unit cut off."
+        )
+    return Connections(sources, units, rows.copy(), columns.copy())

@@ -1,0 +1,158 @@
+"""A sparse network as an ordinary `torch.nn.Module`, built from a genome.
+
+All trainable numbers are one flat vector `values`: the connection weights layer by layer, then the
+biases. An engine trains that storage in place; any torch code can use it through autograd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from structure_net.errors import InvalidGenomeError
+from structure_net.genome import Activation, Genome, bias_count, connection_count
+from structure_net.networks.connectivity import Connections, constant_fan_in
+from structure_net.networks.initialise import GAIN_SQUARED, he_weights
+from structure_net.seeding import derive
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool
+
+LEAK = 0.01
+
+ACTIVATION_FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "leaky_relu": lambda z: functional.leaky_relu(z, LEAK),
+    "gelu": functional.gelu,
+    "silu": functional.silu,
+    "tanh": torch.tanh,
+}
+
+
+class SparseLayer(nn.Module):
+    """The connection list of one layer: where its weights stand, not the weights themselves."""
+
+    row_pointers: Tensor
+    columns: Tensor
+
+    def __init__(self, connections: Connections) -> None:
+        super().__init__()
+        self.sources = connections.sources
+        self.units = connections.units
+        self.register_buffer("row_pointers", torch.from_numpy(connections.row_pointers))
+        self.register_buffer("columns", torch.from_numpy(connections.columns))
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    @property
+    def rows(self) -> Int[Tensor, connections]:
+        """The unit of each connection."""
+        fan_in = self.row_pointers.diff()
+        return torch.repeat_interleave(torch.arange(self.units, device=fan_in.device), fan_in)
+
+    @property
+    def places(self) -> Int[Tensor, connections]:
+        """Index of each connection in the row-major dense matrix [units, sources], int64."""
+        return self.rows * self.sources + self.columns
+
+    @property
+    def connections(self) -> Connections:
+        """The list as arrays on the processor."""
+        return Connections(
+            self.sources, self.units, self.row_pointers.cpu().numpy(), self.columns.cpu().numpy()
+        )
+
+    def dense(self, weights: Float[Tensor, connections]) -> Float[Tensor, "units sources"]:
+        """The weights as a dense matrix, zero where there is no connection; differentiable."""
+        empty = weights.new_zeros(self.units * self.sources)
+        return empty.index_copy(0, self.places, weights).view(self.units, self.sources)
+
+
+Product = Callable[[int, Tensor, Tensor], Tensor]
+
+
+class Network(nn.Module):
+    """Sparse layers with biases, one activation after each but the last, which gives the logits."""
+
+    def __init__(self, genome: Genome, connections: Sequence[Connections]) -> None:
+        super().__init__()
+        found = tuple(len(layer.columns) for layer in connections)
+        if found != genome.counts:
+            raise InvalidGenomeError(
+                f"Connection lists of {found} connections do not fit a genome of {genome.counts}."
+            )
+        self.genome = genome
+        self.layers = nn.ModuleList(SparseLayer(layer) for layer in connections)
+        self.connection_count = connection_count(genome)
+        self.values = nn.Parameter(torch.zeros(self.connection_count + bias_count(genome)))
+        self._weight_ends = np.cumsum([0, *genome.counts]).tolist()
+        units = genome.architecture[1:]
+        self._bias_ends = (self.connection_count + np.cumsum([0, *units])).tolist()
+
+    def layer(self, index: int) -> SparseLayer:
+        """Sparse layer `index`, input side first."""
+        layer = self.layers[index]
+        assert isinstance(layer, SparseLayer)
+        return layer
+
+    def weights(self, index: int) -> Float[Tensor, connections]:
+        """The weights of sparse layer `index`: a view into `values`."""
+        return self.values[self._weight_ends[index] : self._weight_ends[index + 1]]
+
+    def biases(self, index: int) -> Float[Tensor, units]:
+        """The biases of sparse layer `index`: a view into `values`."""
+        return self.values[self._bias_ends[index] : self._bias_ends[index + 1]]
+
+    def forward(
+        self, inputs: Float[Tensor, "batch inputs"], product: Product | None = None
+    ) -> Float[Tensor, "batch classes"]:
+        """Logits. `product(layer, weights, h)` is how an engine multiplies; default: densely."""
+        product = product or self._dense_product
+        activation = ACTIVATION_FUNCTIONS[self.genome.activation]
+        h = inputs
+        for index in range(len(self.layers)):
+            z = product(index, self.weights(index), h) + self.biases(index)
+            h = z if index == len(self.layers) - 1 else activation(z)
+        return h
+
+    def _dense_product(self, index: int, weights: Tensor, h: Tensor) -> Tensor:
+        return functional.linear(h, self.layer(index).dense(weights))
+
+
+def build_network(
+    genome: Genome, seed: int, usable_inputs: Bool[np.ndarray, inputs] | None = None
+) -> Network:
+    """A network with drawn connections and weights; the same for the same genome and seed.
+
+    `usable_inputs` marks inputs that vary over the training data.
+    """
+    drawn = []
+    for index, ((sources, units), count) in enumerate(
+        zip(genome.shapes, genome.counts, strict=True)
+    ):
+        drawn.append(
+            constant_fan_in(
+                sources,
+                units,
+                count,
+                derive(seed, "connectivity", index),
+                feed_every_source=index > 0,
+                usable=usable_inputs if index == 0 else None,
+            )
+        )
+    network = Network(genome, drawn)
+    last = len(drawn) - 1
+    with torch.no_grad():
+        for index, connections in enumerate(drawn):
+            # Standardised inputs have second moment 1; logits start small, so the last gain is 1.
+            gain = 1.0 if index in (0, last) else GAIN_SQUARED[genome.activation]
+            weights = he_weights(connections, gain, derive(seed, "initialise", index))
+            network.weights(index).copy_(torch.from_numpy(weights))
+    return network

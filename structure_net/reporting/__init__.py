@@ -1,0 +1,15 @@
+"""What people see of a run: the terminal and the results file."""
+
+from structure_net.reporting.console import Console, Mode, choose_mode
+from structure_net.reporting.criteria import success_criteria, worker_utilization
+from structure_net.reporting.results_file import champion_of, results_of
+
+__all__ = [
+    "Console",
+    "Mode",
+    "champion_of",
+    "choose_mode",
+    "results_of",
+    "success_criteria",
+    "worker_utilization",
+]

@@ -1,0 +1,104 @@
+"""The results file as a view of a run's history."""
+
+from __future__ import annotations
+
+from structure_net.reporting.criteria import success_criteria, worker_utilization
+from structure_net.schema import (
+    FailureEntry,
+    FinalBest,
+    GenerationFinished,
+    GenerationSummary,
+    Ledger,
+    Performer,
+    Results,
+    SystemStats,
+    flat_values,
+)
+from structure_net.store import History
+
+
+def results_of(history: History) -> Results:
+    """Everything the results file holds, at any moment after the run's first event."""
+    resolved, started = history.config, history.started
+    assert started is not None  # the first event of every run
+    seconds = sum(event.duration for event in history.generations)
+    criteria = success_criteria(history, resolved.config, seconds)
+    return Results(
+        state="finished" if history.finished else "running",
+        config=flat_values(resolved.config),
+        origins=resolved.origins,
+        without=started.without,
+        dataset=started.dataset,
+        batch_size=started.batch_size,
+        engine=started.engine,
+        generations=tuple(_summary(event) for event in history.generations),
+        final_best=_final_best(history),
+        system_stats=_system_stats(history, seconds),
+        success_criteria=history.finished.criteria if history.finished else criteria,
+        failures=tuple(
+            FailureEntry(
+                trial=number,
+                generation=event.generation or 0,
+                failure=event.failure,
+                reason=event.reason,
+                epoch=event.epoch,
+            )
+            for number, event in sorted(history.failures.items())
+        ),
+        ledger=Ledger(
+            total=sum(event.cost for event in history.generations),
+            by_generation=tuple(event.cost for event in history.generations),
+        ),
+        environment=started.environment,
+    )
+
+
+def champion_of(history: History) -> Performer | None:
+    """The fittest member of the run so far."""
+    leaders = [event.top_performers[0] for event in history.generations if event.top_performers]
+    return max(leaders, key=lambda one: (one.fitness, -one.connections), default=None)
+
+
+def _summary(event: GenerationFinished) -> GenerationSummary:
+    return GenerationSummary(
+        generation=event.generation or 0,
+        population_size=event.population_size,
+        survivors=len(event.survivors),
+        best_fitness=event.best_fitness,
+        avg_fitness=event.avg_fitness,
+        duration=event.duration,
+        finished=event.finished,
+        failed=event.failed,
+        lost=event.lost,
+        cost=event.cost,
+        survivor_ids=event.survivors,
+        top_performers=event.top_performers,
+    )
+
+
+def _final_best(history: History) -> FinalBest | None:
+    best = champion_of(history)
+    if best is None:
+        return None
+    test = history.champion
+    return FinalBest(
+        **{name: getattr(best, name) for name in Performer.model_fields},
+        test_accuracy=test.test_accuracy if test else None,
+        test_loss=test.test_loss if test else None,
+        test_samples=test.test_samples if test else None,
+        test_hash=test.test_hash if test else None,
+        network_file=f"networks/{best.id}.safetensors",
+    )
+
+
+def _system_stats(history: History, seconds: float) -> SystemStats:
+    memory = history.started.environment.get("memory_bytes") if history.started else None
+    peak = sum(history.worker_peaks.values())
+    return SystemStats(
+        total_experiments=len(history.results),
+        experiments_per_second=len(history.results) / seconds if seconds > 0 else 0.0,
+        gpu_utilization={},
+        worker_utilization=worker_utilization(history),
+        memory_usage=min(100.0, 100.0 * peak / memory) if memory else None,
+        peak_bytes=peak,
+    )

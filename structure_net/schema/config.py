@@ -1,0 +1,271 @@
+"""The configuration of a run: every field, its default (the seed's) and its range."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from structure_net.schema.space import Space
+
+Preset = Literal["quick", "balanced", "full"]
+STRATEGIES = ("BASIC", "ADVANCED", "COMPREHENSIVE", "ULTIMATE", "CONSTANT", "COSINE")
+
+
+def _split_at_commas(value: Any) -> Any:
+    """`A,B` from the command line or the environment is a list of two."""
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(
+        part.strip() if isinstance(part, str) else part
+        for item in value
+        for part in (item.split(",") if isinstance(item, str) else [item])
+        if not isinstance(part, str) or part.strip()
+    )
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_at_commas)]
+
+
+class Config(BaseModel):
+    """One tournament. `schema.resolve` applies presets and tells what is not built."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: Preset = Field(default="balanced", description="size of the run: quick, balanced, full")
+
+    tournament_size: int = Field(
+        default=64, ge=2, le=100_000, description="competing networks in a generation"
+    )
+    generations: int = Field(default=10, ge=1, le=100_000, description="generations of evolution")
+    survivors_per_generation: int | None = Field(
+        default=None, ge=1, description="members kept each generation; unset: a quarter of them"
+    )
+    mutation_rate: float = Field(
+        default=0.3, ge=0, le=1, description="probability that a child is mutated"
+    )
+    epochs_per_generation: int = Field(
+        default=20, ge=1, le=1_000_000, description="training epochs of a competitor"
+    )
+    batch_size_base: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="samples per step; unset: min(256, training samples / 32)",
+    )
+    weight_decay: float = Field(
+        default=1e-4, ge=0, le=1, description="decoupled weight decay of connections"
+    )
+    learning_rate_strategies: Names = Field(
+        default=("BASIC", "ADVANCED", "COMPREHENSIVE", "ULTIMATE"),
+        min_length=1,
+        description="strategies that compete, separated by commas",
+    )
+
+    enable_growth: bool = Field(default=True, description="networks grow while they train")
+    enable_residual_blocks: bool = Field(default=True, description="sparse residual blocks")
+    growth_frequency: int = Field(
+        default=5, ge=1, le=1_000_000, description="epochs between attempts at growth"
+    )
+    max_layers: int = Field(
+        default=20, ge=2, le=1000, description="most sparse layers, the output layer included"
+    )
+
+    enable_comprehensive_metrics: bool = Field(default=True, description="metrics during training")
+    metrics_frequency: int = Field(
+        default=2, ge=1, le=1_000_000, description="epochs between measurements"
+    )
+    metrics_level: Literal["light", "full"] = Field(
+        default="light", description="which metrics are measured every time"
+    )
+    enable_profiling: bool = Field(default=True, description="profile processor, memory and time")
+    profiling_level: int = Field(default=1, ge=0, le=2, description="how much profiling collects")
+
+    gradient_checkpointing: bool = Field(
+        default=True, description="save memory in deep networks by computing activations twice"
+    )
+    mixed_precision: bool = Field(
+        default=True, description="16-bit products with 32-bit weights where the device is fast"
+    )
+    memory_cleanup_frequency: int = Field(
+        default=10, ge=1, le=1_000_000, description="epochs between clean-ups of device memory"
+    )
+    max_memory_per_gpu: float = Field(
+        default=0.8, gt=0, le=1, description="share of a device's memory that a run may use"
+    )
+    processes_per_gpu: int = Field(
+        default=2, ge=1, le=64, description="worker processes for each GPU"
+    )
+
+    dataset: str = Field(
+        default="cifar10", description="digits, cifar10, synthetic-N, a path, or module:function"
+    )
+    data_dir: Path | None = Field(default=None, description="folder that holds the dataset")
+    limit_train: int | None = Field(
+        default=None, ge=20, description="use only so many training samples, drawn by class"
+    )
+    validation_fraction: float = Field(
+        default=0.1, gt=0, lt=0.9, description="share of the training part kept for validation"
+    )
+    augmentation: str | None = Field(
+        default=None, description="none or flip; unset: as fits the dataset"
+    )
+
+    inherit: Literal["weights", "architecture", "none"] = Field(
+        default="weights", description="what a child takes from its parents beside genes"
+    )
+    selection: Literal["truncation", "best-of-k", "pareto"] = Field(
+        default="truncation", description="how survivors are chosen"
+    )
+    fitness: str = Field(default="seed", description="seed, accuracy, or a registered name")
+    rungs: int = Field(
+        default=0, ge=0, le=20, description="times within a generation that the weaker half stops"
+    )
+    retrain: int = Field(
+        default=0, ge=0, le=1000, description="fresh seeds on which the champion is trained again"
+    )
+    from_hunt: Path | None = Field(default=None, description="start from the results of a hunt")
+    plugin: Names = Field(default=(), description="Python files with extensions of your own")
+
+    device: str = Field(default="auto", description="auto, cpu, cuda, or cuda:K")
+    workers: int | None = Field(
+        default=None, ge=1, le=4096, description="worker processes; unset: the usable cores"
+    )
+    executor: Literal["serial", "processes", "ray"] = Field(
+        default="processes", description="where trials run"
+    )
+    engine: Literal["auto", "native", "dense", "csr"] = Field(
+        default="auto", description="how networks are trained"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="seed of every random draw")
+    out: Path | None = Field(default=None, description="the run's directory itself")
+    name: str | None = Field(default=None, description="last part of the run's directory")
+
+    max_failed_fraction: float = Field(
+        default=0.1, ge=0, le=1, description="share of trials that may fail before exit code 3"
+    )
+    checkpoint_seconds: float = Field(
+        default=60, ge=0, description="seconds between partial saves of a running trial"
+    )
+    grace_seconds: float = Field(
+        default=10, ge=0, description="seconds that running epochs get after an interrupt"
+    )
+    stall_factor: float = Field(
+        default=10, ge=2, description="a worker this many median epochs silent is stuck"
+    )
+
+    dashboard: bool = Field(default=False, description="open the live page")
+    track: Names = Field(default=(), description="trackers to ship to: wandb, mlflow")
+    enable_wandb: bool = Field(default=False, description="the same as --track wandb")
+
+    space: Space = Field(default=Space(), description="bounds of the search")
+
+    @field_validator("learning_rate_strategies")
+    @classmethod
+    def _known_strategies(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        from structure_net.registry import nearest, normal
+
+        known = {normal(name): name for name in STRATEGIES}
+        for name in names:
+            if normal(name) not in known:
+                raise ValueError(f"no strategy {name!r}: {nearest(name, list(STRATEGIES))}")
+        return tuple(dict.fromkeys(known[normal(name)] for name in names))
+
+    @field_validator("device")
+    @classmethod
+    def _device_form(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", device):
+            raise ValueError(f"no device {device!r}: auto, cpu, cuda or cuda:K with a number K")
+        return device
+
+    @field_validator("name")
+    @classmethod
+    def _name_form(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[\w.+-]{1,100}", name):
+            raise ValueError(f"{name!r} cannot name a folder: letters, digits, . _ + - only")
+        if name in (".", ".."):
+            raise ValueError(f"{name!r} cannot name a folder")
+        return name
+
+    @field_validator("augmentation")
+    @classmethod
+    def _augmentation_form(cls, name: str | None) -> str | None:
+        if name not in (None, "none", "flip"):
+            raise ValueError(f"no augmentation {name!r}: none or flip")
+        return name
+
+    @field_validator("dataset", "fitness", "data_dir", "out", "from_hunt")
+    @classmethod
+    def _printable(cls, value: Any) -> Any:
+        if value is not None and (not str(value).strip() or "\0" in str(value)):
+            raise ValueError("wants a name or path, not an empty one")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        survivors = self.survivors_per_generation
+        if survivors is not None and survivors >= self.tournament_size:
+            raise ValueError(
+                f"survivors_per_generation is {survivors} and must be fewer than tournament_size, "
+                f"which is {self.tournament_size}: every generation needs offspring"
+            )
+        if self.out is not None and self.name is not None:
+            raise ValueError("out and name exclude each other: out is the whole directory")
+        return self
+
+    @property
+    def survivors(self) -> int:
+        """Members kept each generation: as configured, else a quarter, always fewer than all."""
+        return self.survivors_per_generation or max(1, self.tournament_size // 4)
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {
+        "tournament_size": 16,
+        "generations": 3,
+        "epochs_per_generation": 10,
+        "retrain": 0,
+        "dataset": "digits",
+    },
+    "balanced": {
+        "tournament_size": 32,
+        "generations": 5,
+        "epochs_per_generation": 15,
+        "retrain": 2,
+    },
+    "full": {
+        "tournament_size": 64,
+        "generations": 10,
+        "epochs_per_generation": 20,
+        "retrain": 5,
+    },
+}
+
+# Fields that cannot change a result: where and how it is computed, shown and kept. `resume` may
+# change them, and the canonical dump leaves them out.
+FREE_OF_RESULTS = frozenset(
+    {
+        "preset",
+        "data_dir",
+        "workers",
+        "executor",
+        "processes_per_gpu",
+        "out",
+        "name",
+        "dashboard",
+        "track",
+        "enable_wandb",
+        "enable_profiling",
+        "profiling_level",
+        "checkpoint_seconds",
+        "grace_seconds",
+        "stall_factor",
+        "max_memory_per_gpu",
+        "memory_cleanup_frequency",
+        "max_failed_fraction",
+    }
+)

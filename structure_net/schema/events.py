@@ -1,0 +1,317 @@
+"""Facts that happened in a run. Everything that runs yields these; nothing else is stored.
+
+An event's class name is its kind in `run.db`. `generation`, `trial`, `attempt` and `step` place it;
+`step` counts inside the trial's attempt. Fields marked `Volatile` may differ between two equal
+runs; `canonical` leaves them out, and leaves out an event whose class says `PASSING`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel
+
+from structure_net.genome import Genome
+from structure_net.schema.trial import Failure, Frozen, Seconds, TrialResult, Volatile
+
+
+class Event(Frozen):
+    """Base of all events. `VERSION` rises when a stored body can no longer be read as it is."""
+
+    VERSION: ClassVar[int] = 1
+    PASSING: ClassVar[bool] = False
+
+    generation: int | None = None
+    trial: int | None = None
+    attempt: int | None = None
+    step: int | None = None
+
+    @property
+    def kind(self) -> str:
+        return type(self).__name__
+
+
+class DatasetFacts(Frozen):
+    """What a run says of its data. Nothing here comes from the test part."""
+
+    name: str
+    train_hash: str
+    shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    verified: str
+    train_samples: int
+    validation_samples: int
+    augmentation: str
+
+
+class TournamentStarted(Event):
+    """The first event of a run: everything that decides its results."""
+
+    config: dict[str, Any]
+    dataset: DatasetFacts
+    batch_size: int
+    engine: str
+    without: tuple[str, ...]
+    package_version: Annotated[str, Volatile]
+    execution: Annotated[dict[str, Any], Volatile]
+    environment: Annotated[dict[str, Any], Volatile]
+
+
+class TournamentResumed(Event):
+    """A process took the run up again; `warnings` says what differs from before."""
+
+    PASSING = True
+
+    start_number: int
+    finished_trials: int
+    warnings: tuple[str, ...] = ()
+
+
+class GenerationStarted(Event):
+    """`carried` are survivors of the generation before, which keep trial, weights and fitness."""
+
+    population_size: int
+    carried: tuple[int, ...]
+    new_trials: int
+
+
+class TrialStarted(Event):
+    """A worker began to train a genome."""
+
+    genome: Genome
+    seed: int
+    parents: tuple[int, ...]
+    operators: tuple[str, ...]
+    architecture: tuple[int, ...]
+    strategy: str
+    active_parameters: int
+    batch_size: int
+    epochs: int
+    engine: str
+    worker: Annotated[str, Volatile]
+    device: Annotated[str, Volatile]
+
+
+class EpochFinished(Event):
+    """`epoch` counts from 0; losses in nats a sample, the rate is the last step's pace x base."""
+
+    epoch: int
+    train_loss: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    connections: int
+    train_seconds: Seconds
+    evaluate_seconds: Seconds
+
+
+class TrialFinished(Event):
+    """A training that ended with a valid result."""
+
+    result: TrialResult
+    worker: Annotated[str, Volatile]
+
+
+class TrialFailed(Event):
+    """A trial that has no result: it enters no average and cannot survive."""
+
+    genome: Genome
+    failure: Failure
+    reason: str
+    epoch: int | None = None
+    details: Annotated[str, Volatile] = ""
+    cost: int = 0
+
+
+class AttemptLost(Event):
+    """A worker died under a trial; it is run again, and charged only if it was alone."""
+
+    PASSING = True
+
+    failure: Failure
+    reason: str
+    charged: bool
+    details: str = ""
+
+
+class Performer(Frozen):
+    """One member of a ranking, with everything needed to judge and rebuild it."""
+
+    id: int
+    genome_id: str
+    genome: Genome
+    generation: int
+    architecture: tuple[int, ...]
+    fitness: float
+    validation_accuracy: float
+    validation_loss: float
+    active_parameters: int
+    dense_parameters: int
+    connections: int
+    strategy: str
+    activation: str
+    base_learning_rate: float
+    batch_size: int
+    parents: tuple[int, ...]
+    operators: tuple[str, ...]
+    lineage: tuple[int, ...]
+    growth_events: tuple[dict[str, Any], ...] = ()
+    cost: int
+    network_sha256: str
+
+
+class GenerationFinished(Event):
+    """Selection is done. `best_fitness` and `avg_fitness` are over all members with a result;
+    `lost` says that no new trial had one and the parents simply go on."""
+
+    population_size: int
+    survivors: tuple[int, ...]
+    best_fitness: float | None
+    avg_fitness: float | None
+    finished: int
+    failed: int
+    lost: bool
+    cost: int
+    top_performers: tuple[Performer, ...]
+    duration: Seconds
+    busy_seconds: Seconds
+    capacity: Annotated[int, Volatile]
+
+
+class ChampionEvaluated(Event):
+    """The one reading of the test part, after the search is over."""
+
+    test_accuracy: float
+    test_loss: float
+    test_samples: int
+    test_hash: str
+    validation_accuracy: float
+
+
+class Criterion(Frozen):
+    """One of the six success criteria with the figure that decides it."""
+
+    name: str
+    state: Literal["met", "not met", "not measured"]
+    figure: str
+
+
+class TournamentFinished(Event):
+    """The last event. `criteria` holds measured times, so it may differ between equal runs."""
+
+    champion: int
+    trials: int
+    failed: int
+    cost: int
+    criteria: Annotated[tuple[Criterion, ...], Volatile]
+    seconds: Seconds
+    experiments_per_second: Annotated[float, Volatile]
+
+
+class UnknownEvent(Event):
+    """A stored fact of a kind or version not known here: kept, and shown as such."""
+
+    stored_kind: str
+    stored_version: int
+    body: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        return self.stored_kind
+
+
+KINDS: dict[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (
+        TournamentStarted,
+        TournamentResumed,
+        GenerationStarted,
+        TrialStarted,
+        EpochFinished,
+        TrialFinished,
+        TrialFailed,
+        AttemptLost,
+        GenerationFinished,
+        ChampionEvaluated,
+        TournamentFinished,
+    )
+}
+PLACE = ("generation", "trial", "attempt", "step")
+
+
+def event_body(event: Event) -> str:
+    """The stored JSON: the event's fields without its place."""
+    return event.model_dump_json(exclude=set(PLACE))
+
+
+def event_line(event: Event) -> str:
+    """One JSON line that stands alone: kind, version, place, fields."""
+    head = {"kind": event.kind, "version": event.VERSION}
+    return json.dumps({**head, **event.model_dump(mode="json")}, separators=(",", ":"))
+
+
+def read_line(line: str | bytes) -> Event:
+    """The event of an `event_line`."""
+    fields = json.loads(line)
+    kind, version = fields.pop("kind"), fields.pop("version")
+    place = {name: fields.pop(name) for name in PLACE}
+    return read_event(kind, version, place, json.dumps(fields))
+
+
+def read_event(kind: str, version: int, place: dict[str, Any], body: str) -> Event:
+    """The event of a stored row; one that this program does not know comes back as unknown."""
+    fields = json.loads(body)
+    if kind not in KINDS or version != KINDS[kind].VERSION:
+        return UnknownEvent(stored_kind=kind, stored_version=version, body=fields, **place)
+    return KINDS[kind].model_validate({**fields, **place})
+
+
+def _is_volatile(metadata: Iterable[Any]) -> bool:
+    return any(item is Volatile for item in metadata)
+
+
+def _stable(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return {
+            name: _stable(getattr(value, name))
+            for name, field in type(value).model_fields.items()
+            if not _is_volatile(field.metadata)
+        }
+    if isinstance(value, tuple | list):
+        return [_stable(item) for item in value]
+    return value
+
+
+def canonical(events: Iterable[Event]) -> list[str]:
+    """The canonical dump: equal lists are equal runs.
+
+    Volatile fields and lost attempts are left out; the rest is sorted by generation, trial and
+    step. Of several attempts at a trial only the last counts: it is the one with the outcome.
+    """
+    kept = [event for event in events if not event.PASSING]
+    last: dict[int, int] = {}
+    for event in kept:
+        if event.trial is not None and event.attempt is not None:
+            last[event.trial] = max(event.attempt, last.get(event.trial, 0))
+    rows = []
+    for event in kept:
+        attempt = event.attempt
+        if event.trial is not None and attempt is not None and attempt != last[event.trial]:
+            continue
+        body = _stable(event)
+        body.pop("attempt", None)
+        rows.append((_order(event), json.dumps([event.kind, body], sort_keys=True)))
+    return list(dict.fromkeys(text for _, text in sorted(rows)))
+
+
+def _order(event: Event) -> tuple[float, int, float, float, str]:
+    """Run-level events first and last, a generation's own events around those of its trials."""
+    first_or_last = {"TournamentStarted": -1.0, "ChampionEvaluated": float("inf")}
+    ends = {**first_or_last, "TournamentFinished": float("inf")}
+    generation = ends.get(event.kind, float(event.generation or 0))
+    if event.trial is None or event.kind == "ChampionEvaluated":
+        inside = 0 if event.kind == "GenerationStarted" else 2
+        return (generation, inside, 0.0, 0.0, event.kind)
+    return (generation, 1, float(event.trial), float(event.step or 0), event.kind)

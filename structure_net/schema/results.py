@@ -1,0 +1,95 @@
+"""The results file: the seed's structure, completed. Rewritten after every generation."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from structure_net.schema.events import Criterion, DatasetFacts, Performer
+from structure_net.schema.trial import Failure, Frozen
+
+RESULTS_VERSION = 1
+
+
+class GenerationSummary(Frozen):
+    """One generation. `duration` in seconds; fitness is null when no member had a result."""
+
+    generation: int
+    population_size: int
+    survivors: int
+    best_fitness: float | None
+    avg_fitness: float | None
+    duration: float
+    finished: int
+    failed: int
+    lost: bool
+    cost: int
+    survivor_ids: tuple[int, ...]
+    top_performers: tuple[Performer, ...]
+
+
+class FinalBest(Performer):
+    """The champion. Test figures are read once, after the search; null until then."""
+
+    test_accuracy: float | None = None
+    test_loss: float | None = None
+    test_samples: int | None = None
+    test_hash: str | None = None
+    retraining: tuple[dict[str, Any], ...] = ()
+    network_file: str | None = None
+
+
+class SystemStats(Frozen):
+    """`total_experiments` counts trainings that finished. Utilisation is the measured busy share
+    of each device in [0, 1]; `memory_usage` is the largest resident share of memory in percent."""
+
+    total_experiments: int
+    experiments_per_second: float
+    gpu_utilization: dict[str, float]
+    worker_utilization: float | None
+    memory_usage: float | None
+    peak_bytes: int
+
+
+class FailureEntry(Frozen):
+    """A trial without a result, and why."""
+
+    trial: int
+    generation: int
+    failure: Failure
+    reason: str
+    epoch: int | None
+
+
+class Ledger(Frozen):
+    """Cost in floating-point operations: 6 per sample and connection trained, 2 evaluated."""
+
+    unit: Literal["FLOP"] = "FLOP"
+    total: int
+    by_generation: tuple[int, ...]
+
+
+class Results(Frozen):
+    """The whole file."""
+
+    schema_version: int = RESULTS_VERSION
+    state: Literal["running", "finished"]
+    config: dict[str, Any]
+    origins: dict[str, str]
+    without: tuple[str, ...]
+    dataset: DatasetFacts
+    batch_size: int
+    engine: str
+    generations: tuple[GenerationSummary, ...]
+    final_best: FinalBest | None
+    system_stats: SystemStats
+    success_criteria: tuple[Criterion, ...]
+    failures: tuple[FailureEntry, ...]
+    ledger: Ledger
+    environment: dict[str, Any] = Field(default_factory=dict)
+
+
+def results_schema() -> dict[str, Any]:
+    """The published JSON Schema of the results file."""
+    return Results.model_json_schema(mode="serialization")

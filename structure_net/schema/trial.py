@@ -1,0 +1,89 @@
+"""One genome trained once, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from structure_net.genome import Genome
+
+Failure = Literal["killed", "out_of_memory", "stalled", "node_lost", "diverged", "error", "invalid"]
+# Causes outside the trial: the same trial may succeed when it is run again.
+OUTSIDE_CAUSES: frozenset[str] = frozenset({"killed", "out_of_memory", "stalled", "node_lost"})
+
+
+class Volatile:
+    """Marks a field that two equal runs may differ in: times, places, bytes. See `canonical`."""
+
+
+Seconds = Annotated[float, Field(ge=0), Volatile]
+
+
+class Frozen(BaseModel):
+    """Base of stored data: immutable, no unknown fields, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Trial(Frozen):
+    """`number` counts through the whole run; `seed` derives everything random inside."""
+
+    number: int = Field(ge=0)
+    generation: int = Field(ge=0)
+    genome: Genome
+    seed: int = Field(ge=0)
+    parents: tuple[int, ...] = ()
+    operators: tuple[str, ...] = ()
+    epochs: int = Field(ge=1)
+
+
+class TrainingPlan(Frozen):
+    """What all trials of a run share; a worker gets it once. Folders are this machine's."""
+
+    run_seed: int = Field(ge=0)
+    dataset: str
+    limit_train: int | None
+    validation_fraction: float
+    augmentation: str
+    batch_size: int = Field(ge=1)
+    weight_decay: float = Field(ge=0)
+    networks: str
+
+
+class Cohort(Frozen):
+    """Trials that one worker trains in lockstep, all by one engine."""
+
+    engine: str
+    trials: tuple[Trial, ...]
+    attempts: tuple[int, ...]
+
+
+class TrialResult(Frozen):
+    """A finished training. Accuracies in [0, 1] on the validation split, losses in nats.
+
+    `cost` is the ledger: floating-point operations of training and evaluation. `network_sha256` is
+    of the saved weights: equal hashes are equal networks, bit for bit.
+    """
+
+    trial: Trial
+    validation_accuracy: float = Field(ge=0, le=1)
+    validation_loss: float = Field(ge=0)
+    train_loss: float = Field(ge=0)
+    active_parameters: int = Field(ge=1)
+    dense_parameters: int = Field(ge=1)
+    connections: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    engine: str
+    cost: int = Field(ge=0)
+    network_sha256: str
+    seconds: Seconds = 0.0
+    peak_bytes: Annotated[int, Field(ge=0), Volatile] = 0
+
+    @property
+    def number(self) -> int:
+        return self.trial.number
+
+    @property
+    def genome(self) -> Genome:
+        return self.trial.genome

@@ -1,0 +1,95 @@
+"""A run as seen from its events: the one view of console, results file, `show` and resume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from structure_net.errors import DataError
+from structure_net.schema import (
+    AttemptLost,
+    ChampionEvaluated,
+    EpochFinished,
+    Event,
+    GenerationFinished,
+    Resolved,
+    TournamentFinished,
+    TournamentResumed,
+    TournamentStarted,
+    TrialFailed,
+    TrialFinished,
+    TrialResult,
+    TrialStarted,
+)
+
+
+@dataclass
+class History:
+    """A fold over events. `running` are trials that started and have no outcome yet;
+    `worker_peaks` holds the largest resident bytes of each worker."""
+
+    started: TournamentStarted | None = None
+    generations: list[GenerationFinished] = field(default_factory=list)
+    results: dict[int, TrialResult] = field(default_factory=dict)
+    failures: dict[int, TrialFailed] = field(default_factory=dict)
+    running: dict[int, TrialStarted] = field(default_factory=dict)
+    attempts: dict[int, int] = field(default_factory=dict)
+    last_epoch: dict[int, EpochFinished] = field(default_factory=dict)
+    worker_peaks: dict[str, int] = field(default_factory=dict)
+    champion: ChampionEvaluated | None = None
+    finished: TournamentFinished | None = None
+    start_number: int = 1
+    stored_config: Resolved | None = None
+
+    @property
+    def config(self) -> Resolved:
+        """The configuration the run was started with, with origins."""
+        if self.stored_config is None:
+            raise DataError("This run stored no configuration: it ended before it began.")
+        return self.stored_config
+
+    @property
+    def outcomes(self) -> dict[int, TrialResult | TrialFailed]:
+        """Every trial that needs no more work."""
+        return {**self.results, **self.failures}
+
+    def add(self, event: Event) -> None:
+        """Take one more event in; the order is the store's."""
+        match event:
+            case TournamentStarted():
+                self.started = event
+            case TournamentResumed():
+                self.start_number = event.start_number
+                self.running.clear()
+            case TrialStarted(trial=int(number)):
+                self.running[number] = event
+                self.attempts[number] = max(event.attempt or 1, self.attempts.get(number, 0))
+            case EpochFinished(trial=int(number)):
+                self.last_epoch[number] = event
+            case TrialFinished():
+                self.results[event.result.number] = event.result
+                peak = max(event.result.peak_bytes, self.worker_peaks.get(event.worker, 0))
+                self.worker_peaks[event.worker] = peak
+                self.running.pop(event.result.number, None)
+            case TrialFailed(trial=int(number)):
+                self.failures[number] = event
+                self.running.pop(number, None)
+            case AttemptLost(trial=int(number)):
+                self.running.pop(number, None)
+            case GenerationFinished():
+                self.generations.append(event)
+                self.last_epoch.clear()
+            case ChampionEvaluated():
+                self.champion = event
+            case TournamentFinished():
+                self.finished = event
+            case _:
+                pass
+
+
+def replay(events: Iterable[Event]) -> History:
+    """The history of a stream of events."""
+    history = History()
+    for event in events:
+        history.add(event)
+    return history

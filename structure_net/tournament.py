@@ -1,0 +1,435 @@
+"""The whole run: ask, train, tell, record; a generator of events that the store acknowledged.
+
+`start` makes a run, `resume` takes one up again: it replays what is stored into a fresh `Evolution`
+and runs what that still asks for. Nothing but events is ever saved about the state of a search.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from structure_net.datasets import Dataset, load, split
+from structure_net.environment import DECIDES_BITS, VERSION, facts
+from structure_net.errors import DONE, TOO_MANY_FAILURES, DataError, UsageError
+from structure_net.evolution import Evolution, Member, Selected
+from structure_net.executors import ProcessExecutor, SerialExecutor, single_thread, slots_of
+from structure_net.files import atomic_write
+from structure_net.genome import Genome, connection_count
+from structure_net.reporting import results_of, success_criteria
+from structure_net.schema import (
+    FREE_OF_RESULTS,
+    Config,
+    DatasetFacts,
+    Event,
+    GenerationFinished,
+    GenerationStarted,
+    Given,
+    Performer,
+    Resolved,
+    TournamentFinished,
+    TournamentResumed,
+    TournamentStarted,
+    TrainingPlan,
+    Trial,
+    TrialFinished,
+    config_toml,
+    deciding_values,
+    flat_values,
+    resolve,
+    validated,
+)
+from structure_net.store import (
+    History,
+    Store,
+    acquire,
+    existing_directory,
+    new_directory,
+    open_history,
+    read_about,
+    sweep,
+    write_owner,
+)
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+    from structure_net.executors import Executor
+
+TOP = 5
+LARGEST_BATCH = 256
+STEPS_WANTED = 32  # an epoch of fewer steps learns too little: small data gets smaller batches
+
+
+class Tournament:
+    """One run in its directory. Iterate `run()` once; closing that generator ends everything."""
+
+    def __init__(
+        self,
+        resolved: Resolved,
+        dataset: Dataset,
+        directory: Path,
+        lock: FileLock,
+        history: History,
+        stamp: str,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        self.config: Config = resolved.config
+        self.resolved = resolved
+        self.dataset = dataset
+        self.directory = directory
+        self.history = history
+        self._lock = lock
+        self._warnings = warnings
+        self._results = directory / f"stress_test_results_{stamp}.json"
+        self.facts = dataset_facts(dataset, self.config)
+        self.batch_size = batch_size_of(self.config, self.facts)
+        self.evolution = Evolution(self.config, dataset.inputs, len(dataset.classes))
+        self.store = Store(directory)
+        self._executor: Executor | None = None
+
+    def run(self) -> Generator[Event]:
+        """Every event of this start of the run, each after it has become durable."""
+        try:
+            with single_thread():
+                for event in self._events():
+                    if event is None:
+                        yield from self.store.commit_if_due()
+                    else:
+                        yield from self._record(event)
+            yield from self.store.commit()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the workers, close the store, free the lock. `run` does this by itself."""
+        if self._executor is not None:
+            self._executor.close()
+        if self._lock.is_locked:
+            self.store.close()
+            self._lock.release()
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 when more trials failed than `max_failed_fraction` allows."""
+        failed, total = len(self.history.failures), len(self.history.outcomes)
+        return TOO_MANY_FAILURES if failed > self.config.max_failed_fraction * total else DONE
+
+    def files(self) -> list[Path]:
+        """What a reader wants next: the results file and the champion's network."""
+        champion = self.evolution.champion
+        network = [self._network_file(champion.result.number)] if champion else []
+        return [path for path in (self._results, *network) if path.exists()]
+
+    def _events(self) -> Iterator[Event | None]:
+        yield self._first_event()
+        executor = self._executor = self._make_executor()
+        for generation in range(self.config.generations):
+            yield from self._generation(generation, executor)
+        executor.close()
+        yield from self._ending()
+
+    def _generation(self, generation: int, executor: Executor) -> Iterator[Event | None]:
+        began = time.monotonic()
+        trials, carried = self.evolution.ask(), self.evolution.survivors
+        for trial in trials:
+            self._check_same(trial)
+        stored = generation < len(self.history.generations)
+        if not stored:
+            yield GenerationStarted(
+                generation=generation,
+                population_size=len(trials) + len(carried),
+                carried=tuple(sorted(member.result.number for member in carried)),
+                new_trials=len(trials),
+            )
+        outcomes = self.history.outcomes
+        missing = [trial for trial in trials if trial.number not in outcomes]
+        if missing:
+            yield from executor.run(missing, dict(self.history.attempts))
+        selected = self.evolution.tell(self.history.outcomes)
+        if not stored:
+            yield self._generation_event(selected, trials, time.monotonic() - began)
+            self.store.shrink_log()
+        self._keep_networks()
+        self._write_results()
+
+    def _ending(self) -> Iterator[Event]:
+        """The one look at the test part, then the last event."""
+        from structure_net.training import Classroom, evaluate_champion
+
+        champion = self.evolution.champion
+        assert champion is not None  # the first generation had a result, or the run would be over
+        number = champion.result.number
+        if self.history.champion is None:
+            room = Classroom.open(self._plan(), "cpu", "report")
+            path = self._network_file(number)
+            yield evaluate_champion(champion.result, path, self.dataset, room)
+        seconds = sum(event.duration for event in self.history.generations)
+        yield TournamentFinished(
+            champion=number,
+            trials=len(self.history.outcomes),
+            failed=len(self.history.failures),
+            cost=sum(event.cost for event in self.history.generations),
+            criteria=success_criteria(self.history, self.config, seconds),
+            seconds=seconds,
+            experiments_per_second=len(self.history.results) / seconds if seconds else 0.0,
+        )
+        self._write_results()
+
+    def _record(self, event: Event) -> list[Event]:
+        """Store an event; a trial's network is named before its result is acknowledged."""
+        if isinstance(event, TrialFinished):
+            path = self._network_file(event.result.number)
+            size, sha256 = path.stat().st_size, event.result.network_sha256
+            relative = str(path.relative_to(self.directory))
+            self.store.record_file(relative, sha256, size, "network", event.result.number)
+        self.history.add(event)
+        return self.store.append(event)
+
+    def _first_event(self) -> Event:
+        if self.history.started is not None:
+            return TournamentResumed(
+                start_number=self.store.start_number,
+                finished_trials=len(self.history.outcomes),
+                warnings=self._warnings,
+            )
+        values = flat_values(self.config)
+        return TournamentStarted(
+            config=deciding_values(self.config),
+            dataset=self.facts,
+            batch_size=self.batch_size,
+            engine=self.config.engine,
+            without=tuple(self.resolved.without),
+            package_version=VERSION,
+            execution={name: values[name] for name in sorted(FREE_OF_RESULTS)},
+            environment=facts(),
+        )
+
+    def _generation_event(
+        self, selected: Selected, trials: list[Trial], duration: float
+    ) -> GenerationFinished:
+        own = [self.history.results.get(trial.number) for trial in trials]
+        return GenerationFinished(
+            generation=selected.generation,
+            population_size=selected.population_size,
+            survivors=tuple(member.result.number for member in selected.survivors),
+            best_fitness=selected.best_fitness,
+            avg_fitness=selected.average_fitness,
+            finished=selected.finished,
+            failed=selected.failed,
+            lost=selected.lost,
+            cost=selected.cost,
+            top_performers=tuple(performer(member) for member in selected.ranking[:TOP]),
+            duration=duration,
+            busy_seconds=sum(result.seconds for result in own if result is not None),
+            capacity=self._executor.capacity if self._executor else 1,
+        )
+
+    def _make_executor(self) -> Executor:
+        from structure_net.engine import choose_engine
+
+        slots = slots_of(self.config)
+        device = slots[0].device
+
+        def engine_of(genome: Genome) -> str:
+            return choose_engine(genome, self.config.engine, device.split(":")[0])
+
+        (self.directory / "networks").mkdir(exist_ok=True)
+        if self.config.executor == "serial":
+            return SerialExecutor(self._plan(), device, engine_of)
+        return ProcessExecutor(self._plan(), slots, engine_of, self.directory / "logs")
+
+    def _plan(self) -> TrainingPlan:
+        return TrainingPlan(
+            run_seed=self.config.seed,
+            dataset=str(self.dataset.directory),
+            limit_train=self.config.limit_train,
+            validation_fraction=self.config.validation_fraction,
+            augmentation=self.facts.augmentation,
+            batch_size=self.batch_size,
+            weight_decay=self.config.weight_decay,
+            networks=str((self.directory / "networks").resolve()),
+        )
+
+    def _check_same(self, trial: Trial) -> None:
+        """A stored outcome belongs to the trial that is asked for, or the run is not ours."""
+        outcome = self.history.outcomes.get(trial.number)
+        if outcome is None:
+            return
+        genome = outcome.genome
+        if genome != trial.genome:
+            raise DataError(
+                f"{self.directory}: stored trial {trial.number} is genome {genome.id}, and this "
+                f"version of structure_net asks for {trial.genome.id} there. Continue the run with "
+                f"the version that began it, or start a new one."
+            )
+
+    def _network_file(self, number: int) -> Path:
+        return self.directory / "networks" / f"{number}.safetensors"
+
+    def _keep_networks(self) -> None:
+        """Champion and survivors keep their files; those of other members are forgotten, then
+        deleted. While a run is replayed, later generations are not the members' yet and stay."""
+        members = [*self.evolution.survivors]
+        if self.evolution.champion is not None:
+            members.append(self.evolution.champion)
+        keep = {f"networks/{member.result.number}.safetensors" for member in members}
+        asked = {f"networks/{number}.safetensors" for number in range(self.evolution.asked)}
+        gone = (set(self.store.kept_files()) & asked) - keep
+        for path in gone:
+            self.store.forget_file(path)
+        self.store.commit()
+        for path in gone:
+            (self.directory / path).unlink(missing_ok=True)
+            (self.directory / path).with_suffix(".json").unlink(missing_ok=True)
+
+    def _write_results(self) -> None:
+        text = results_of(self.history).model_dump_json(indent=2)
+        atomic_write(self._results, (text + "\n").encode())
+
+
+def performer(member: Member) -> Performer:
+    """A member as rankings show it."""
+    result, genome = member.result, member.result.genome
+    return Performer(
+        id=result.number,
+        genome_id=genome.id,
+        genome=genome,
+        generation=result.trial.generation,
+        architecture=genome.architecture,
+        fitness=member.fitness,
+        validation_accuracy=result.validation_accuracy,
+        validation_loss=result.validation_loss,
+        active_parameters=result.active_parameters,
+        dense_parameters=result.dense_parameters,
+        connections=connection_count(genome),
+        strategy=genome.strategy,
+        activation=genome.activation,
+        base_learning_rate=genome.base_learning_rate,
+        batch_size=result.batch_size,
+        parents=result.trial.parents,
+        operators=result.trial.operators,
+        lineage=tuple(sorted(member.ancestors)),
+        cost=result.cost,
+        network_sha256=result.network_sha256,
+    )
+
+
+def dataset_facts(dataset: Dataset, config: Config) -> DatasetFacts:
+    """What the run says of its data; UsageError where the configuration does not fit them."""
+    parts = split(dataset, config.validation_fraction, config.seed)
+    augmentation = config.augmentation or dataset.augmentation
+    if augmentation == "flip" and len(dataset.shape) != 3:
+        raise UsageError(f"augmentation flip wants images; {dataset.name} holds rows of numbers.")
+    return DatasetFacts(
+        name=dataset.name,
+        train_hash=dataset.train_hash,
+        shape=dataset.shape,
+        classes=dataset.classes,
+        verified=dataset.verified,
+        train_samples=len(parts.train),
+        validation_samples=len(parts.validation),
+        augmentation=augmentation,
+    )
+
+
+def batch_size_of(config: Config, data: DatasetFacts) -> int:
+    """The configured batch size, or one that gives small data enough steps an epoch."""
+    if config.batch_size_base is None:
+        return max(1, min(LARGEST_BATCH, data.train_samples // STEPS_WANTED))
+    if config.batch_size_base > data.train_samples:
+        raise UsageError(
+            f"batch_size_base is {config.batch_size_base} and the training part has only "
+            f"{data.train_samples} samples; use at most that."
+        )
+    return config.batch_size_base
+
+
+def start(resolved: Resolved) -> Tournament:
+    """A new run in a directory of its own; what can be wrong is found before that exists."""
+    config = resolved.config
+    slots_of(config)
+    dataset = load(config.dataset, config.data_dir, limit_train=config.limit_train)
+    data = dataset_facts(dataset, config)
+    batch_size_of(config, data)
+    Evolution(config, dataset.inputs, len(dataset.classes))
+    directory = new_directory(config.out, config.name, config.preset)
+    lock = acquire(directory)
+    write_owner(directory)
+    stamp = time.strftime("%Y%m%d_%H%M%S")
+    atomic_write(directory / "config.toml", config_toml(resolved).encode())
+    history = History(stored_config=resolved)
+    tournament = Tournament(resolved, dataset, directory, lock, history, stamp)
+    tournament.store.describe(
+        run_id=uuid.uuid4().hex, stamp=stamp, config=resolved.model_dump(mode="json"), **facts()
+    )
+    return tournament
+
+
+def resume(run: Path, changes: Given | None = None) -> Tournament:
+    """A stored run, ready to go on. `changes` may touch only what cannot change a result."""
+    directory = existing_directory(run)
+    lock = acquire(directory)
+    try:
+        write_owner(directory)
+        history, about = open_history(directory), read_about(directory)
+        resolved = _changed(history.config, changes or Given(), history)
+        config = resolved.config
+        dataset = load(config.dataset, config.data_dir, limit_train=config.limit_train)
+        _check_data(dataset, history, directory)
+        sweep(directory)
+        warnings = _differences(about)
+        tournament = Tournament(
+            resolved, dataset, directory, lock, history, about["stamp"], warnings
+        )
+        history.stored_config = resolved
+        tournament.store.describe(config=resolved.model_dump(mode="json"))
+        return tournament
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _changed(stored: Resolved, changes: Given, history: History) -> Resolved:
+    """The stored configuration with the changes a resumed run may have."""
+    flat = flat_values(stored.config)
+    for name, value in changes.values.items():
+        free = name in FREE_OF_RESULTS
+        more = name == "generations" and isinstance(value, int) and value >= flat[name]
+        if more and history.finished is not None and value > flat[name]:
+            raise UsageError(
+                f"This run is finished and its test part was read, so it cannot get more than "
+                f"{flat[name]} generations. Start a new run."
+            )
+        if not (free or more) and value != flat.get(name):
+            raise UsageError(
+                f"{name} is {flat.get(name)!r} in this run and cannot become {value!r}: it would "
+                f"change the results. Start a new run for that."
+            )
+    origins = {**stored.origins, **changes.origins}
+    known = {name: value for name, value in flat.items() if value is not None}
+    merged = {**known, **changes.values}
+    resolve(changes)  # raises where a change is not built or out of range
+    return Resolved(config=validated(merged, origins), origins=origins)
+
+
+def _check_data(dataset: Dataset, history: History, directory: Path) -> None:
+    before = history.started.dataset.train_hash if history.started else dataset.train_hash
+    if dataset.train_hash != before:
+        raise DataError(
+            f"{directory} was begun on data with hash {before[:12]}, and {dataset.name} now has "
+            f"{dataset.train_hash[:12]}. Provide the same data (--data-dir), or start a new run."
+        )
+
+
+def _differences(about: dict[str, Any]) -> tuple[str, ...]:
+    """What is no longer as it was when the run began, and may change last bits."""
+    now = facts()
+    return tuple(
+        f"{name} was {about[name]} and is {now[name]}: the last bits may differ"
+        for name in DECIDES_BITS
+        if name in about and about[name] != now[name]
+    )

@@ -1,0 +1,7 @@
+"""Training a cohort, and the final look at the test part."""
+
+from structure_net.training.classroom import Classroom
+from structure_net.training.evaluate import evaluate_champion
+from structure_net.training.train import train
+
+__all__ = ["Classroom", "evaluate_champion", "train"]

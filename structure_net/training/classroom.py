@@ -1,0 +1,97 @@
+"""What every trial of a run needs at hand: data, batches, engines, the folder for networks."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from structure_net.datasets import Dataset, split
+from structure_net.engine import AdamW, Batches, BatchPlan, Learner
+from structure_net.learning_rates import HIGHEST_RATE, LOWEST_RATE
+from structure_net.networks import DataSpecification, Network, build_network, save_network
+from structure_net.schema import TrainingPlan, Trial
+
+
+@dataclass(frozen=True)
+class Classroom:
+    """The place of training in one process: a plan, the data on one device, a name."""
+
+    plan: TrainingPlan
+    dataset: Dataset
+    batches: Batches
+    usable_inputs: np.ndarray
+    device: str
+    worker: str
+
+    @classmethod
+    def open(cls, plan: TrainingPlan, device: str, worker: str) -> Classroom:
+        """Read the training part and prepare its batches. Nothing here knows the test part."""
+        dataset = Dataset.open(plan.dataset, plan.limit_train)
+        parts = split(dataset, plan.validation_fraction, plan.run_seed)
+        batching = BatchPlan(plan.run_seed, plan.batch_size, plan.augmentation)
+        batches = Batches(dataset, parts, batching, device)
+        return cls(plan, dataset, batches, batches.usable_inputs(), device, worker)
+
+    def learner(self, trial: Trial) -> Learner:
+        """A fresh network for a trial, with its optimizer."""
+        network = build_network(trial.genome, trial.seed, self.usable_inputs).to(self.device)
+        limits = (LOWEST_RATE, HIGHEST_RATE)
+        return Learner(network, AdamW(network, self.plan.weight_decay, limits))
+
+    @property
+    def data_specification(self) -> DataSpecification:
+        """The data as a saved network records it."""
+        images = len(self.dataset.shape) == 3
+        return DataSpecification(
+            name=self.dataset.name,
+            train_hash=self.dataset.train_hash,
+            shape=self.dataset.shape,
+            order="channels_height_width" if images else "features",
+            classes=self.dataset.classes,
+            scale=self.dataset.scale,
+            mean=tuple(float(value) for value in self.batches.mean),
+            deviation=tuple(float(value) for value in self.batches.deviation),
+            augmentation=self.plan.augmentation,
+        )
+
+    def save(self, network: Network, trial: Trial, metrics: dict[str, float], engine: str) -> str:
+        """Write the trained network; returns the SHA-256 of its tensors."""
+        training: dict[str, Any] = {
+            "run_seed": self.plan.run_seed,
+            "trial_seed": trial.seed,
+            "epochs": trial.epochs,
+            "batch_size": self.plan.batch_size,
+            "weight_decay": self.plan.weight_decay,
+            "validation_fraction": self.plan.validation_fraction,
+            "limit_train": self.plan.limit_train,
+            "engine": engine,
+        }
+        lineage = {
+            "trial": trial.number,
+            "generation": trial.generation,
+            "parents": list(trial.parents),
+            "operators": list(trial.operators),
+        }
+        saved = save_network(
+            network,
+            Path(self.plan.networks) / f"{trial.number}.safetensors",
+            data=self.data_specification,
+            training=training,
+            metrics=metrics,
+            lineage=lineage,
+            versions={"torch": torch.__version__, "numpy": np.__version__},
+        )
+        return saved.tensors_sha256
+
+
+def peak_bytes() -> int:
+    """Largest resident size of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # KiB on Linux, bytes on macOS.
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,137 @@
+"""One trial of a cohort on its way, and the events that tell of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from structure_net.engine import Learner
+from structure_net.errors import InvalidGenomeError
+from structure_net.genome import active_parameters, dense_parameters
+from structure_net.learning_rates import Moment, pace
+from structure_net.schema import (
+    EpochFinished,
+    Trial,
+    TrialFailed,
+    TrialFinished,
+    TrialResult,
+    TrialStarted,
+)
+from structure_net.training.classroom import Classroom, peak_bytes
+
+# An epoch whose mean loss is this many times the very first step's has left for good.
+DIVERGED_FACTOR = 3.0
+
+
+@dataclass(eq=False)
+class Student:
+    """A trial in training. `cost` is its ledger in FLOP, `seconds` its share of the time."""
+
+    trial: Trial
+    attempt: int
+    engine: str
+    learner: Learner
+    seconds: float = 0.0
+    cost: int = 0
+    first_loss: float = math.nan
+    last: EpochFinished | None = None
+    place: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.place = place_of(self.trial, self.attempt)
+
+    def rates(self, epoch: int, steps: int) -> list[float]:
+        """Base learning rate x pace at each step of an epoch."""
+        genome, planned = self.trial.genome, self.trial.epochs * steps
+        moments = [Moment((epoch * steps + step) / planned) for step in range(steps)]
+        return [genome.base_learning_rate * pace(genome.strategy, moment) for moment in moments]
+
+    def diverged(self, train_loss: float, validation_loss: float) -> bool:
+        """Whether the numbers left: not finite, or far above where they began."""
+        finite = math.isfinite(train_loss) and math.isfinite(validation_loss)
+        return not (finite and train_loss <= DIVERGED_FACTOR * self.first_loss)
+
+    def failed(self, epoch: int, train_loss: float, validation_loss: float) -> TrialFailed:
+        """The failure `diverged`, with the layer that shows it where one does."""
+        network, reason = self.learner.network, ""
+        for index in range(len(network.layers)):
+            parts = torch.cat([network.weights(index), network.biases(index)])
+            if not bool(parts.isfinite().all()):
+                reason = f"sparse layer {index} is no longer finite after epoch {epoch}"
+                break
+        return TrialFailed(
+            **self.place,
+            step=epoch + 1,
+            genome=self.trial.genome,
+            failure="diverged",
+            reason=reason
+            or f"mean training loss {train_loss:.4g} in epoch {epoch} (first step "
+            f"{self.first_loss:.4g}, validation {validation_loss:.4g})",
+            epoch=epoch,
+            cost=self.cost,
+        )
+
+    def finished(self, room: Classroom) -> TrialFinished:
+        """Save the network and tell the result."""
+        last, trial = self.last, self.trial
+        assert last is not None  # an epoch ended, or the trial would have failed
+        metrics = {
+            "validation.accuracy": last.validation_accuracy,
+            "validation.loss": last.validation_loss,
+            "train.loss": last.train_loss,
+        }
+        result = TrialResult(
+            trial=trial,
+            validation_accuracy=last.validation_accuracy,
+            validation_loss=last.validation_loss,
+            train_loss=last.train_loss,
+            active_parameters=active_parameters(trial.genome),
+            dense_parameters=dense_parameters(trial.genome),
+            connections=self.learner.network.connection_count,
+            batch_size=room.plan.batch_size,
+            engine=self.engine,
+            cost=self.cost,
+            network_sha256=room.save(self.learner.network, trial, metrics, self.engine),
+            seconds=self.seconds,
+            peak_bytes=peak_bytes(),
+        )
+        return TrialFinished(**self.place, step=trial.epochs + 1, result=result, worker=room.worker)
+
+
+def place_of(trial: Trial, attempt: int) -> dict[str, Any]:
+    """Where the events of an attempt stand in the run."""
+    return {"generation": trial.generation, "trial": trial.number, "attempt": attempt}
+
+
+def started(trial: Trial, attempt: int, engine: str, room: Classroom) -> TrialStarted:
+    """The first event of an attempt."""
+    return TrialStarted(
+        **place_of(trial, attempt),
+        step=0,
+        genome=trial.genome,
+        seed=trial.seed,
+        parents=trial.parents,
+        operators=trial.operators,
+        architecture=trial.genome.architecture,
+        strategy=trial.genome.strategy,
+        active_parameters=active_parameters(trial.genome),
+        batch_size=room.plan.batch_size,
+        epochs=trial.epochs,
+        engine=engine,
+        worker=room.worker,
+        device=room.device,
+    )
+
+
+def invalid(trial: Trial, attempt: int, problem: InvalidGenomeError) -> TrialFailed:
+    """A genome that no network can be built from."""
+    return TrialFailed(
+        **place_of(trial, attempt),
+        step=1,
+        genome=trial.genome,
+        failure="invalid",
+        reason=str(problem),
+    )

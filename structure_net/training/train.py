@@ -1,0 +1,96 @@
+"""The training loop: a cohort of networks through the same batches in lockstep, as events.
+
+Read it top to bottom: start, epochs of steps and validation, an outcome for each. A network whose
+numbers stop being finite fails alone; its neighbours go on with the same bits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import torch
+
+from structure_net.engine import Engine, make_engine
+from structure_net.errors import InvalidGenomeError
+from structure_net.genome import forward_flop
+from structure_net.schema import Cohort, EpochFinished, Event, TrialFailed
+from structure_net.training.classroom import Classroom
+from structure_net.training.student import Student, invalid, started
+
+
+def train(cohort: Cohort, room: Classroom) -> Iterator[Event]:
+    """Train every trial of the cohort; each ends in one TrialFinished or TrialFailed."""
+    engine = make_engine(cohort.engine)
+    students: list[Student] = []
+    for trial, attempt in zip(cohort.trials, cohort.attempts, strict=True):
+        yield started(trial, attempt, cohort.engine, room)
+        try:
+            students.append(Student(trial, attempt, cohort.engine, room.learner(trial)))
+        except InvalidGenomeError as problem:
+            yield invalid(trial, attempt, problem)
+    epoch = 0
+    while students:
+        losses, seconds = _train_epoch(engine, students, room, epoch)
+        for student, own_losses in zip(list(students), losses, strict=True):
+            event = _validate(engine, student, room, epoch, own_losses, seconds)
+            yield event
+            if isinstance(event, TrialFailed):
+                students.remove(student)
+            elif epoch + 1 == student.trial.epochs:
+                students.remove(student)
+                yield student.finished(room)
+        epoch += 1
+
+
+def _train_epoch(
+    engine: Engine, students: list[Student], room: Classroom, epoch: int
+) -> tuple[list[torch.Tensor], float]:
+    """One epoch of steps for all: each student's losses, and the seconds that fall to each."""
+    began = time.perf_counter()
+    steps = room.batches.steps
+    rates = torch.tensor([one.rates(epoch, steps) for one in students], dtype=torch.float64).t()
+    batches = room.batches.epoch(students[0].trial.generation, epoch)
+    losses = engine.train_steps([one.learner for one in students], batches, rates)
+    seconds = (time.perf_counter() - began) / len(students)
+    for place, student in enumerate(students):
+        # Forward 2 and backward 4 per connection and sample: three forward passes.
+        samples = steps * room.plan.batch_size
+        student.cost += samples * 3 * forward_flop(student.trial.genome)
+        student.seconds += seconds
+        if epoch == 0:
+            student.first_loss = float(losses[0, place])
+    return list(losses.t()), seconds
+
+
+def _validate(
+    engine: Engine,
+    student: Student,
+    room: Classroom,
+    epoch: int,
+    losses: torch.Tensor,
+    train_seconds: float,
+) -> EpochFinished | TrialFailed:
+    """The epoch's outcome for one network: measured, or failed because its numbers left."""
+    began = time.perf_counter()
+    train_loss = float(losses.double().mean())
+    network = student.learner.network
+    accuracy, loss, count = engine.evaluate(network, room.batches.validation())
+    seconds = time.perf_counter() - began
+    student.cost += count * forward_flop(student.trial.genome)
+    student.seconds += seconds
+    if student.diverged(train_loss, loss):
+        return student.failed(epoch, train_loss, loss)
+    student.last = EpochFinished(
+        **student.place,
+        step=epoch + 1,
+        epoch=epoch,
+        train_loss=train_loss,
+        validation_loss=loss,
+        validation_accuracy=accuracy,
+        learning_rate=student.rates(epoch, room.batches.steps)[-1],
+        connections=network.connection_count,
+        train_seconds=train_seconds,
+        evaluate_seconds=seconds,
+    )
+    return student.last

@@ -9,6 +9,7 @@ from functools import cache
 from cyclopts import App, CycloptsError
 
 from structure_net.cli.messages import leave_stdout, say
+from structure_net.cli.repeats import last_words
 from structure_net.cli.sources import check_text
 from structure_net.errors import DONE, INTERRUPTED, RUN_FAILED, StructureNetError, UsageError
 from structure_net.schema import NOT_BUILT_COMMANDS
@@ -94,7 +95,8 @@ def _run(arguments: list[str]) -> int:
         raise UsageError(f"{PROGRAM} {name} ({NOT_BUILT_COMMANDS[name]}) is not built yet.")
     app = application()
     try:
-        command, bound, _ = app.parse_args(arguments, print_error=False, exit_on_error=False)
+        words = last_words(arguments)
+        command, bound, _ = app.parse_args(words, print_error=False, exit_on_error=False)
     except CycloptsError as problem:
         raise UsageError(_sentence(problem)) from problem
     code = command(*bound.args, **bound.kwargs)
@@ -108,6 +110,9 @@ def _sentence(problem: CycloptsError) -> str:
     unused = problem.unused_tokens
     if unused and type(problem).__name__ == "UnusedCliTokensError":
         told = f"{chain} has no use for {str(unused[0])[:80]!r}."
+        if unused[0] in application():  # `./run resume RUN`: run is the tournament alone
+            told += f" That is a command of its own: .venv/bin/{PROGRAM} {unused[0]} …"
     else:
-        told = str(problem).rstrip(".")[:600] + "."
+        told = str(problem).rstrip(".")[:600]
+        told += "" if told.endswith("?") else "."
     return f"{told} See {chain} --help."

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import shutil
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 LONGEST_PARAGRAPH = 1500  # characters; what was typed may be megabytes
 
@@ -21,6 +24,15 @@ def say(text: str) -> None:
     """A paragraph on stderr; nobody may be there to read it."""
     with suppress(OSError):
         print(paragraph(text), file=sys.stderr, flush=True)
+
+
+def command(verb: str, directory: Path) -> str:
+    """A command about a run, to be copied: by path where the program is not on the PATH, as after
+    `./run` in a shell that never activated .venv."""
+    own = Path(sys.executable).with_name("structure-net")
+    by_name = shutil.which("structure-net") is not None or not own.is_file()
+    program = "structure-net" if by_name else os.path.relpath(own)
+    return shlex.join([program, verb, str(directory)])
 
 
 def leave_stdout() -> None:

@@ -46,7 +46,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Training": (
         "epochs_per_generation",
         "batch_size_base",
-        "base_learning_rate",
         "weight_decay",
         "learning_rate_strategies",
         "gradient_checkpointing",
@@ -194,7 +193,7 @@ def _default_text(field: str) -> str:
     others = [
         f"{preset} {_default(field, preset)}"
         for preset in SHORTCUTS
-        if _default(field, preset) != default
+        if _default(field, preset) not in (default, "")
     ]
     return "; ".join([f"default: {default}", *([", ".join(others)] if others else [])])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ from cyclopts import Parameter
 from pydantic import BaseModel
 
 from structure_net.cli.fields import Layer, merged
-from structure_net.cli.messages import say
+from structure_net.cli.messages import command, say
 from structure_net.cli.options import from_command_line, option_model
 from structure_net.cli.sources import from_environment
 from structure_net.cli.tournament import AsJson, Quiet, check_output, run_to_end
@@ -44,15 +43,14 @@ def resume(
 
     Only what cannot change a result may be given anew, and a higher number of generations.
     """
-    from structure_net.store import open_history
+    from structure_net.store import open_history, read_events
 
     check_output(json, quiet)
     changes = _changes(options)
     directory = run_directory(run)
     history = open_history(directory)
     if history.finished is not None and "generations" not in changes.values:
-        shown = shlex.quote(str(directory))
-        say(f"{directory} is finished; nothing is left to resume. See structure-net show {shown}")
+        say(f"{directory} is finished; nothing is left to resume. See {command('show', directory)}")
         return DONE
     config = _with(history.config.config, changes)
 
@@ -61,7 +59,8 @@ def resume(
 
         return take_up(directory, changes)
 
-    return run_to_end(begin, config, json=json, quiet=quiet)
+    earlier = (event for _, event in read_events(directory))
+    return run_to_end(begin, config, json=json, quiet=quiet, earlier=earlier)
 
 
 def run_directory(run: Path) -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from structure_net.cli.config import config_text
+from structure_net.cli.messages import command
 from structure_net.cli.resume import Run, run_directory
 from structure_net.errors import DONE, UsageError
 
@@ -103,7 +104,7 @@ def _state(directory: Path, history: History) -> str:
         return f"finished in {history.finished.seconds:.1f} s"
     if _is_locked(directory / "run.lock"):
         return "running"
-    return f"not finished and not running; continue with structure-net resume {directory}"
+    return f"not finished and not running; continue with {command('resume', directory)}"
 
 
 def _is_locked(path: Path) -> bool:
@@ -125,7 +126,7 @@ def _generation_table(history: History) -> Table:
         table.add_column(name, justify="right")
     for number, row in enumerate(history.generations):
         table.add_row(
-            str(row.generation if row.generation is not None else number),
+            str((row.generation if row.generation is not None else number) + 1),
             _figure(row.best_fitness),
             _figure(row.avg_fitness),
             str(row.finished),

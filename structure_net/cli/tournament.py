@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,11 +15,11 @@ from cyclopts import Parameter
 from pydantic import BaseModel
 
 from structure_net.cli.fields import merged
-from structure_net.cli.messages import leave_stdout, say
+from structure_net.cli.messages import command, leave_stdout, say
 from structure_net.cli.options import ORDER, from_command_line, option_model
 from structure_net.cli.sources import from_environment, from_file
 from structure_net.errors import INTERRUPTED, RUN_FAILED, TERMINATED, UsageError
-from structure_net.schema import Config, Given, resolve
+from structure_net.schema import Config, Event, Given, resolve
 
 if TYPE_CHECKING:
     from structure_net.tournament import Tournament
@@ -76,9 +75,17 @@ def check_output(json: bool, quiet: bool) -> None:
         raise UsageError("--json and --quiet exclude each other: the first writes every event.")
 
 
-def run_to_end(begin: Callable[[], Tournament], config: Config, *, json: bool, quiet: bool) -> int:
+def run_to_end(
+    begin: Callable[[], Tournament],
+    config: Config,
+    *,
+    json: bool,
+    quiet: bool,
+    earlier: Iterable[Event] = (),
+) -> int:
     """Show the events of a tournament until it ends or is told to; returns the exit code.
 
+    `earlier` events, of a run taken up again, count for its progress and are not shown.
     Closing the generator of events ends the workers and commits; closing the tournament does so
     even where the generator never began.
     """
@@ -102,10 +109,12 @@ def run_to_end(begin: Callable[[], Tournament], config: Config, *, json: bool, q
                 ) as console,
                 closing(running.run()) as events,
             ):
+                for event in earlier:
+                    console.recall(event)
                 for event in events:
                     console.show(event)
-                shown = shlex.quote(str(running.directory))
-                console.end(running.directory, running.files(), f"structure-net show {shown}")
+                shown = command("show", running.directory)
+                console.end(running.directory, running.files(), shown)
         return int(running.exit_code)
     except KeyboardInterrupt:
         return _stopped("Interrupted.", running, INTERRUPTED)
@@ -120,8 +129,7 @@ def _stopped(why: str, running: Tournament | None, code: int) -> int:
     if running is None:
         say(f"{why} Nothing was begun.")
     else:
-        directory = shlex.quote(str(running.directory))
-        say(f"{why} Continue with: structure-net resume {directory}")
+        say(f"{why} Continue with: {command('resume', running.directory)}")
     return code
 
 

@@ -301,6 +301,10 @@ def _fetched(folder: Path, looked: list[Path]) -> Source:
     return source
 
 
+def _lacks(folder: Path) -> str:
+    return "holds no CIFAR-10" if folder.is_dir() else "does not exist"
+
+
 @register("cifar10")
 def cifar10(places: Places) -> Source:
     """CIFAR-10 from the named folder, else `$STRUCTURE_NET_DATA`, else the cache, else the net."""
@@ -308,7 +312,8 @@ def cifar10(places: Places) -> Source:
         found = find(places.data_dir)
         if found is None:
             raise DataError(
-                f"The data folder {places.data_dir} holds no CIFAR-10. Looked for: {LOOKED_FOR}."
+                f"The data folder {places.data_dir} {_lacks(places.data_dir)}. Looked for: "
+                f"{LOOKED_FOR}."
             )
         return found
     named = os.environ.get("STRUCTURE_NET_DATA")

@@ -24,7 +24,7 @@ def _numbers(labels: Array, where: str) -> Array:
         return labels
     if (values != np.floor(values)).any() or (np.abs(values) > 2**53).any():
         raise DataError(
-            f"{where}: labels must name classes; numbers such as {labels[0]!r} were found "
+            f"{where}: labels must name classes; numbers such as {str(labels[0])!r} were found "
             "(predicting a quantity is not supported)."
         )
     return values.astype(np.int64)

@@ -74,9 +74,11 @@ def _numbers(batch: list[list[str]], label: int, line: int, where: str) -> Chunk
     try:
         values: Array = np.array(batch, dtype=np.str_).astype(np.float64)
     except ValueError as error:
+        wrong = [field for row in batch for field in row if not _is_number(field)]
         raise DataError(
-            f"{where}: features must be numbers, in samples {line} to {line + len(batch) - 1}: "
-            f"{error}. Code other columns as numbers first."
+            f"{where}: features must be numbers; in samples {line} to {line + len(batch) - 1} "
+            f"{wrong[0] if wrong else 'something else'!r} was found. Code other columns as numbers "
+            f"first."
         ) from error
     return storable(values, where), labels
 

@@ -71,7 +71,7 @@ class Batches:
         scaled = values.to(torch.float32).mul_(self._factor).add_(self._shift)
         return scaled.flatten(1)
 
-    def usable_inputs(self) -> Bool[np.ndarray, inputs]:
+    def usable_inputs(self) -> Bool[np.ndarray, " inputs"]:
         """Inputs that are not constant over the training part."""
         rows = self._split.train
         first = np.asarray(self._images[rows[0]])
@@ -83,7 +83,7 @@ class Batches:
                 break
         return varies.reshape(-1)
 
-    def _prepare(self, rows: Int[np.ndarray, batch], flipped: np.ndarray | None) -> Batch:
+    def _prepare(self, rows: Int[np.ndarray, " batch"], flipped: np.ndarray | None) -> Batch:
         raw = self._images[rows]
         if flipped is not None:
             raw[flipped] = raw[flipped][..., ::-1]

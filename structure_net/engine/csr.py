@@ -56,7 +56,7 @@ class _SparseProduct(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        weights: Float[Tensor, connections],
+        weights: Float[Tensor, " connections"],
         h: Float[Tensor, "batch sources"],
         pattern: _Pattern,
     ) -> Float[Tensor, "batch units"]:

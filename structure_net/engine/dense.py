@@ -21,7 +21,7 @@ class _DenseProduct(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        weights: Float[Tensor, connections],
+        weights: Float[Tensor, " connections"],
         h: Float[Tensor, "batch sources"],
         operand: Float[Tensor, "units sources"],
         places: Tensor,

@@ -5,18 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from structure_net.engine.batches import Batch
 from structure_net.engine.optimizer import AdamW
 from structure_net.networks import Network, Product
-
-if TYPE_CHECKING:
-    from structure_net.engine.batches import Batch
 
 
 @dataclass

@@ -32,7 +32,7 @@ class AdamW:
         self.multiplier = torch.ones_like(self.values, requires_grad=False)
 
     @torch.no_grad()
-    def step(self, gradient: Float[Tensor, values], rate: float) -> None:
+    def step(self, gradient: Float[Tensor, " values"], rate: float) -> None:
         """Move `values` against `gradient`; `rate` = base learning rate x pace."""
         self.steps += 1
         self.first_moment.lerp_(gradient, 1.0 - FIRST_DECAY)

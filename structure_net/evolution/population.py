@@ -41,10 +41,12 @@ class World:
         try:
             world.check(smallest_genome(world))
         except InvalidGenomeError as problem:
+            limit = config.space.max_parameters
             raise UsageError(
-                f"No network fits the search space for {inputs} inputs and {classes} classes: the "
-                f"smallest has {active_parameters(smallest_genome(world))} parameters. {problem} "
-                f"Widen the bounds in [space]."
+                f"No network fits the search space for {inputs} inputs and {classes} classes"
+                f"{'' if limit is None else f' (space.max_parameters is {limit})'}: the smallest "
+                f"has {active_parameters(smallest_genome(world))} parameters. {problem} Widen the "
+                f"bounds in [space]."
             ) from problem
         return world
 
@@ -78,12 +80,15 @@ class World:
         return min(wanted, left / sum(source * unit for source, unit in shapes))
 
 
-def smallest_genome(world: World) -> Genome:
+def smallest_genome(world: World, rate: float | None = None, strategy: str | None = None) -> Genome:
     """One hidden layer, as narrow and as sparse as the space allows."""
-    width = world.space.width_range(world.inputs)[0]
     space = world.space
-    rate = space.initial_min_learning_rate
-    return world.genome([width], space.min_density, rate, world.strategies[0])
+    return world.genome(
+        [space.width_range(world.inputs)[0]],
+        space.min_density,
+        space.initial_min_learning_rate if rate is None else rate,
+        world.strategies[0] if strategy is None else strategy,
+    )
 
 
 def founders(world: World, count: int, generator: np.random.Generator) -> list[Genome]:
@@ -118,7 +123,7 @@ def founder(
         genome = _made_small_enough(world, list(drawn), density, rate, strategy)
         if genome is not None and genome.id not in seen:
             return genome
-    return smallest_genome(world)
+    return smallest_genome(world, rate, strategy)
 
 
 def random_widths(world: World, generator: np.random.Generator) -> list[int]:

@@ -24,7 +24,7 @@ from structure_net.genome.size import allocate
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ResizeLayer(_Frozen):
@@ -142,7 +142,10 @@ def with_layers(
 def _with(genome: Genome, **genes: object) -> Genome:
     """Validated anew: a copy would carry the cached id of the old content along."""
     fields = {name: getattr(genome, name) for name in Genome.model_fields}
-    return Genome.model_validate({**fields, **genes})
+    try:
+        return Genome.model_validate({**fields, **genes})
+    except ValueError as problem:
+        raise InvalidGenomeError(f"Genome {list(genome.architecture)}: {problem}") from problem
 
 
 def _widths(genome: Genome) -> list[int]:

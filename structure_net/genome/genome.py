@@ -59,7 +59,7 @@ class Genome(BaseModel):
         for layer, (shape, density) in enumerate(zip(self.shapes, self.densities, strict=True)):
             possible = shape[0] * shape[1]
             count = connections_of(density, possible)
-            if not math.isclose(density * possible, count, rel_tol=1e-9):
+            if density != count / possible:
                 raise ValueError(
                     f"density {density} of sparse layer {layer} ({shape[0]} to {shape[1]}) is not "
                     f"a whole number of connections; the nearest is {count}/{possible}"
@@ -135,6 +135,8 @@ def genome_of(
     innovations: Sequence[str] | None = None,
 ) -> Genome:
     """A genome from connection counts; raises InvalidGenomeError where a bound is broken."""
+    if min([inputs, *widths, classes]) < 1:
+        raise InvalidGenomeError(f"Architecture {[inputs, *widths, classes]} has a width below 1.")
     shapes = shapes_of(inputs, widths, classes)
     names = innovations or [f"founder-{place}" for place in range(len(widths))]
     densities = [

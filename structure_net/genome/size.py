@@ -80,10 +80,10 @@ def _clamped(
 
 
 def _scale(shares: Sequence[float], lows: Sequence[int], caps: Sequence[int], total: int) -> float:
-    """Bisection on the monotone sum; 200 halvings exhaust a double's precision."""
-    low, high = 0.0, max(cap / share for cap, share in zip(caps, shares, strict=True))
-    for _ in range(200):
-        middle = 0.5 * (low + high)
+    """Bisection on the monotone sum, until no double lies between the ends."""
+    low = min(floor / share for floor, share in zip(lows, shares, strict=True))
+    high = max(cap / share for cap, share in zip(caps, shares, strict=True))
+    while low < (middle := 0.5 * (low + high)) < high:
         if sum(_clamped(shares, lows, caps, middle)) < total:
             low = middle
         else:

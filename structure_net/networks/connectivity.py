@@ -24,21 +24,21 @@ class Connections:
 
     sources: int
     units: int
-    row_pointers: Int[np.ndarray, units_plus_1]
-    columns: Int[np.ndarray, connections]
+    row_pointers: Int[np.ndarray, " units_plus_1"]
+    columns: Int[np.ndarray, " connections"]
 
     @property
-    def rows(self) -> Int[np.ndarray, connections]:
+    def rows(self) -> Int[np.ndarray, " connections"]:
         """The unit of each connection."""
         return np.repeat(np.arange(self.units), np.diff(self.row_pointers))
 
     @property
-    def fan_in(self) -> Int[np.ndarray, units]:
+    def fan_in(self) -> Int[np.ndarray, " units"]:
         """Connections into each unit."""
         return np.diff(self.row_pointers)
 
     @property
-    def fan_out(self) -> Int[np.ndarray, sources]:
+    def fan_out(self) -> Int[np.ndarray, " sources"]:
         """Connections out of each source."""
         return np.bincount(self.columns, minlength=self.sources)
 
@@ -50,7 +50,7 @@ def constant_fan_in(
     generator: np.random.Generator,
     *,
     feed_every_source: bool,
-    usable: Bool[np.ndarray, sources] | None = None,
+    usable: Bool[np.ndarray, " sources"] | None = None,
 ) -> Connections:
     """`count` connections, floor(count / units) or one more into each unit, at random places.
 
@@ -73,8 +73,8 @@ def constant_fan_in(
 
 
 def _draw_sources(
-    sources: int, fan_in: Int[np.ndarray, units], generator: np.random.Generator
-) -> Int[np.ndarray, connections]:
+    sources: int, fan_in: Int[np.ndarray, " units"], generator: np.random.Generator
+) -> Int[np.ndarray, " connections"]:
     """Sources without replacement inside each unit: the smallest of random keys."""
     widest = int(fan_in.max())
     rows_at_once = max(1, KEYS_AT_ONCE // sources)
@@ -92,9 +92,9 @@ def _draw_sources(
 
 
 def _give_usable(
-    columns: Int[np.ndarray, connections],
-    row_pointers: Int[np.ndarray, units_plus_1],
-    usable: Bool[np.ndarray, sources],
+    columns: Int[np.ndarray, " connections"],
+    row_pointers: Int[np.ndarray, " units_plus_1"],
+    usable: Bool[np.ndarray, " sources"],
     generator: np.random.Generator,
 ) -> None:
     """A unit that sees only constant inputs swaps one of them for a varying one."""
@@ -106,7 +106,7 @@ def _give_usable(
 
 
 def _feed(
-    columns: Int[np.ndarray, connections], sources: int, generator: np.random.Generator
+    columns: Int[np.ndarray, " connections"], sources: int, generator: np.random.Generator
 ) -> None:
     """A source without consumer replaces, in a random row, one that has two or more."""
     fan_out = np.bincount(columns, minlength=sources)

@@ -21,7 +21,7 @@ GAIN_SQUARED: dict[Activation, float] = {
 
 def he_weights(
     connections: Connections, gain_squared: float, generator: np.random.Generator
-) -> Float[np.ndarray, connections]:
+) -> Float[np.ndarray, " connections"]:
     """N(0, 1) draws, each row scaled so that the sum of its squares is exactly `gain_squared`.
 
     Exactly, because at a fan-in of 3 drawn row norms spread the signal more than tenfold over ten

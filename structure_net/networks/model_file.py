@@ -1,8 +1,8 @@
 """A saved network: `NAME.safetensors` (numbers) beside `NAME.json` (everything else).
 
 Reading one runs no code and touches no random state. The JSON carries the SHA-256 of the tensor
-file, so a flipped bit is refused; the structure is checked against the genome before anything is
-built.
+file and, as its last field, of itself: any byte of either file that is not as written is refused.
+The structure is checked against the genome before anything is built.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from structure_net.networks.connectivity import Connections
 from structure_net.networks.network import Network
 
 FORMAT_VERSION = 1
+UNSEALED = "0" * 64  # stands where the description's own hash goes while that is computed
+LISTS = ("row_pointers", "columns")  # of each sparse layer, as `layer0.row_pointers`, …
 LARGEST_FILE = 8 << 30  # bytes; a header that claims more is not one of ours
 
 
@@ -43,7 +45,10 @@ class DataSpecification(BaseModel):
 
 
 class ModelDescription(BaseModel):
-    """The JSON beside the tensors. `metrics` are keyed by split: `validation.accuracy`, …"""
+    """The JSON beside the tensors. `metrics` are keyed by split: `validation.accuracy`, …
+
+    `description_sha256` is of the JSON file with 64 zeros in that field's place.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -55,6 +60,7 @@ class ModelDescription(BaseModel):
     lineage: dict[str, Any]
     versions: dict[str, str]
     tensors_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    description_sha256: str = Field(default=UNSEALED, pattern=r"^[0-9a-f]{64}$")
 
 
 def network_tensors(network: Network) -> bytes:
@@ -80,9 +86,11 @@ def save_network(network: Network, path: Path, **description: Any) -> ModelDescr
     described = ModelDescription(
         genome=network.genome, tensors_sha256=tensors_sha256(content), **description
     )
+    unsealed = described.model_dump_json(indent=1).encode()
+    seal = hashlib.sha256(unsealed).hexdigest()
     atomic_write(path, content)
-    atomic_write(path.with_suffix(".json"), described.model_dump_json(indent=1).encode())
-    return described
+    atomic_write(path.with_suffix(".json"), _with_seal(unsealed, UNSEALED, seal))
+    return described.model_copy(update={"description_sha256": seal})
 
 
 def load_network(path: Path) -> tuple[Network, ModelDescription]:
@@ -100,11 +108,12 @@ def load_network(path: Path) -> tuple[Network, ModelDescription]:
         _connections(path, tensors, index, shape)
         for index, shape in enumerate(described.genome.shapes)
     ]
+    _no_others(path, tensors, len(connections))
     try:
         network = Network(described.genome, connections)
     except InvalidGenomeError as problem:
         raise ModelFileError(f"{path}: {problem}") from problem
-    values = tensors["values"]
+    values = _tensor(path, tensors, "values")
     if values.shape != tuple(network.values.shape) or values.dtype != np.float32:
         raise ModelFileError(f"{path}: {values.shape} values of {values.dtype} do not fit.")
     if not np.isfinite(values).all():
@@ -126,21 +135,35 @@ def _read(path: Path) -> bytes:
         ) from problem
 
 
+def _with_seal(content: bytes, old: str, new: str) -> bytes:
+    """A description with another `description_sha256`: its last field, so the last occurrence."""
+    head, _, tail = content.rpartition(old.encode())
+    return head + new.encode() + tail
+
+
 def _description(path: Path) -> ModelDescription:
+    content = _read(path)
     try:
-        raw = json.loads(_read(path))
+        raw = json.loads(content)
         version = raw.get("format_version") if isinstance(raw, dict) else None
         if version != FORMAT_VERSION:
             raise ModelFileError(
                 f"{path} has format version {version}; this program reads {FORMAT_VERSION}."
             )
-        return ModelDescription.model_validate(raw)
+        described = ModelDescription.model_validate(raw)
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ModelFileError(f"{path}: {place}: {first['msg']}.") from problem
     except (ValueError, RecursionError) as problem:
         raise ModelFileError(f"{path} is not the JSON of a saved network: {problem}.") from problem
+    seal = described.description_sha256
+    if hashlib.sha256(_with_seal(content, seal, UNSEALED)).hexdigest() != seal:
+        raise ModelFileError(
+            f"{path} is not as it was written: its SHA-256 is not the one in its last field. "
+            f"Use another copy of both files."
+        )
+    return described
 
 
 def _tensors(path: Path, content: bytes) -> dict[str, np.ndarray]:
@@ -151,9 +174,20 @@ def _tensors(path: Path, content: bytes) -> dict[str, np.ndarray]:
         tensors = load(content)
     except (SafetensorError, ValueError, KeyError, TypeError) as problem:
         raise ModelFileError(f"{path} is not a safetensors file: {problem}.") from problem
-    if "values" not in tensors:
-        raise ModelFileError(f"{path} holds no tensor 'values'.")
     return dict(tensors)
+
+
+def _tensor(path: Path, tensors: dict[str, np.ndarray], name: str) -> np.ndarray:
+    if name not in tensors:
+        raise ModelFileError(f"{path} holds no tensor {name!r}.")
+    return tensors[name]
+
+
+def _no_others(path: Path, tensors: dict[str, np.ndarray], layers: int) -> None:
+    """A tensor that nobody reads would make this another network than the file's author saved."""
+    lists = [f"layer{index}.{kind}" for index in range(layers) for kind in LISTS]
+    if unknown := sorted(tensors.keys() - {"values", *lists}):
+        raise ModelFileError(f"{path} holds a tensor that is not of its network: {unknown[0]!r}.")
 
 
 def _connections(
@@ -161,10 +195,7 @@ def _connections(
 ) -> Connections:
     """One layer's list, checked: ranges, order, no duplicates, no unit cut off."""
     sources, units = shape
-    try:
-        rows, columns = tensors[f"layer{index}.row_pointers"], tensors[f"layer{index}.columns"]
-    except KeyError as missing:
-        raise ModelFileError(f"{path} holds no tensor {missing}.") from missing
+    rows, columns = (_tensor(path, tensors, f"layer{index}.{kind}") for kind in LISTS)
     sound = (
         rows.dtype == columns.dtype == np.int32
         and rows.shape == (units + 1,)

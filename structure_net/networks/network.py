@@ -7,11 +7,10 @@ biases. An engine trains that storage in place; any torch code can use it throug
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,9 +19,6 @@ from structure_net.genome import Activation, Genome, bias_count, connection_coun
 from structure_net.networks.connectivity import Connections, constant_fan_in
 from structure_net.networks.initialise import GAIN_SQUARED, he_weights
 from structure_net.seeding import derive
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool
 
 LEAK = 0.01
 
@@ -52,13 +48,13 @@ class SparseLayer(nn.Module):
         return len(self.columns)
 
     @property
-    def rows(self) -> Int[Tensor, connections]:
+    def rows(self) -> Int[Tensor, " connections"]:
         """The unit of each connection."""
         fan_in = self.row_pointers.diff()
         return torch.repeat_interleave(torch.arange(self.units, device=fan_in.device), fan_in)
 
     @property
-    def places(self) -> Int[Tensor, connections]:
+    def places(self) -> Int[Tensor, " connections"]:
         """Index of each connection in the row-major dense matrix [units, sources], int64."""
         return self.rows * self.sources + self.columns
 
@@ -69,7 +65,7 @@ class SparseLayer(nn.Module):
             self.sources, self.units, self.row_pointers.cpu().numpy(), self.columns.cpu().numpy()
         )
 
-    def dense(self, weights: Float[Tensor, connections]) -> Float[Tensor, "units sources"]:
+    def dense(self, weights: Float[Tensor, " connections"]) -> Float[Tensor, "units sources"]:
         """The weights as a dense matrix, zero where there is no connection; differentiable."""
         empty = weights.new_zeros(self.units * self.sources)
         return empty.index_copy(0, self.places, weights).view(self.units, self.sources)
@@ -102,11 +98,11 @@ class Network(nn.Module):
         assert isinstance(layer, SparseLayer)
         return layer
 
-    def weights(self, index: int) -> Float[Tensor, connections]:
+    def weights(self, index: int) -> Float[Tensor, " connections"]:
         """The weights of sparse layer `index`: a view into `values`."""
         return self.values[self._weight_ends[index] : self._weight_ends[index + 1]]
 
-    def biases(self, index: int) -> Float[Tensor, units]:
+    def biases(self, index: int) -> Float[Tensor, " units"]:
         """The biases of sparse layer `index`: a view into `values`."""
         return self.values[self._bias_ends[index] : self._bias_ends[index + 1]]
 
@@ -127,7 +123,7 @@ class Network(nn.Module):
 
 
 def build_network(
-    genome: Genome, seed: int, usable_inputs: Bool[np.ndarray, inputs] | None = None
+    genome: Genome, seed: int, usable_inputs: Bool[np.ndarray, " inputs"] | None = None
 ) -> Network:
     """A network with drawn connections and weights; the same for the same genome and seed.
 

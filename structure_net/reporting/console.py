@@ -92,6 +92,11 @@ class Console:
                 self._screen.stop()
         self._write(one for one in shown if self._wants(one))
 
+    def recall(self, event: Event) -> None:
+        """Take in an event of an earlier start of the run, without a word."""
+        with self._lock:
+            self._progress.read(event)
+
     def end(self, directory: Path, files: Sequence[Path], next_command: str) -> None:
         """The last block. A path inside `directory` is shown relative to it."""
         self.close()

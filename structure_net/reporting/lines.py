@@ -179,7 +179,7 @@ def _(event: ChampionEvaluated, _progress: Progress) -> Sequence[Shown]:
     return [
         Line(
             f"champion on the test part, read once: accuracy {words.accuracy(event.test_accuracy)}"
-            f", loss {words.loss(event.test_loss)}, {event.test_samples:,} samples "
+            f", {event.test_samples:,} samples "
             f"(validation accuracy {words.accuracy(event.validation_accuracy)})",
             "good",
         )

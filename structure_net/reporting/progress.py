@@ -143,9 +143,6 @@ class Progress:
         pace = (self._measured + self.shares()) / max(self._clock() - self._begun, 1e-9)
         return Estimate(left / pace, self._measured)
 
-    def _shares(self) -> float:
-        return sum(one.share for one in self.running.values())
-
     def _trials_left(self) -> float | None:
         if self.planned is None or self.generation is None:
             return None

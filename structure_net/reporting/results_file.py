@@ -84,7 +84,6 @@ def _final_best(history: History) -> FinalBest | None:
     return FinalBest(
         **{name: getattr(best, name) for name in Performer.model_fields},
         test_accuracy=test.test_accuracy if test else None,
-        test_loss=test.test_loss if test else None,
         test_samples=test.test_samples if test else None,
         test_hash=test.test_hash if test else None,
         network_file=f"networks/{best.id}.safetensors",

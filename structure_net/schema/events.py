@@ -32,6 +32,10 @@ class Event(Frozen):
     def kind(self) -> str:
         return type(self).__name__
 
+    @property
+    def version(self) -> int:
+        return self.VERSION
+
 
 class DatasetFacts(Frozen):
     """What a run says of its data. Nothing here comes from the test part."""
@@ -184,7 +188,6 @@ class ChampionEvaluated(Event):
     """The one reading of the test part, after the search is over."""
 
     test_accuracy: float
-    test_loss: float
     test_samples: int
     test_hash: str
     validation_accuracy: float
@@ -221,6 +224,10 @@ class UnknownEvent(Event):
     def kind(self) -> str:
         return self.stored_kind
 
+    @property
+    def version(self) -> int:
+        return self.stored_version
+
 
 KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
@@ -242,14 +249,18 @@ PLACE = ("generation", "trial", "attempt", "step")
 
 
 def event_body(event: Event) -> str:
-    """The stored JSON: the event's fields without its place."""
+    """The stored JSON: the event's fields without its place; an unknown one's as it came."""
+    if isinstance(event, UnknownEvent):
+        return json.dumps(event.body)
     return event.model_dump_json(exclude=set(PLACE))
 
 
 def event_line(event: Event) -> str:
     """One JSON line that stands alone: kind, version, place, fields."""
-    head = {"kind": event.kind, "version": event.VERSION}
-    return json.dumps({**head, **event.model_dump(mode="json")}, separators=(",", ":"))
+    head = {"kind": event.kind, "version": event.version}
+    place = {name: getattr(event, name) for name in PLACE}
+    body = json.loads(event_body(event))
+    return json.dumps({**head, **place, **body}, separators=(",", ":"))
 
 
 def read_line(line: str | bytes) -> Event:
@@ -263,6 +274,8 @@ def read_line(line: str | bytes) -> Event:
 def read_event(kind: str, version: int, place: dict[str, Any], body: str) -> Event:
     """The event of a stored row; one that this program does not know comes back as unknown."""
     fields = json.loads(body)
+    if not isinstance(fields, dict):
+        raise ValueError(f"the body of an event is an object, not {body[:40]}")
     if kind not in KINDS or version != KINDS[kind].VERSION:
         return UnknownEvent(stored_kind=kind, stored_version=version, body=fields, **place)
     return KINDS[kind].model_validate({**fields, **place})

@@ -58,7 +58,7 @@ NOT_BUILT: tuple[NotBuilt, ...] = (
     NotBuilt("mixed_precision", _on, False, "mixed precision"),
     NotBuilt("memory_cleanup_frequency", _any, inert=True),
     NotBuilt("max_memory_per_gpu", _any, inert=True),
-    NotBuilt("inherit", lambda mode: mode == "weights", "architecture", "inherited weights"),
+    NotBuilt("inherit", lambda mode: mode == "weights", "none", "inherited weights"),
     NotBuilt("selection", lambda name: name != "truncation", "truncation"),
     NotBuilt("fitness", lambda name: name == "pareto", "seed"),
     NotBuilt("rungs", _on, 0),

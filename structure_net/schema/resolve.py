@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -68,7 +69,8 @@ def validated(flat: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
     nested: dict[str, Any] = {}
     for name, value in flat.items():
         if name.startswith(SPACE):
-            nested.setdefault("space", {})[name.removeprefix(SPACE)] = value
+            if isinstance(space := nested.setdefault("space", {}), dict):
+                space[name.removeprefix(SPACE)] = value
         elif name == "space" and isinstance(value, BaseModel):
             nested.setdefault("space", {}).update(value.model_dump(exclude_unset=True))
         elif name == "space" and isinstance(value, Mapping):
@@ -91,14 +93,28 @@ def explain(problem: ValidationError, origins: Mapping[str, str]) -> str:
         where = f" (from {origin})" if origin else ""
         if error["type"] == "extra_forbidden":
             sentences.append(f"There is no field {name!r}{where}.")
-        elif name and error["type"] == "value_error":
-            sentences.append(f"{name}{where}: {text}.")
-        elif name:
-            shown = json.dumps(error["input"], default=str)[:80]
-            sentences.append(f"{name} cannot be {shown}{where}: {_lower(text)}.")
+        elif name in ("", "space") and error["type"] == "value_error":
+            sentences.append(_ended(text + _sources(text, origins)))
+        elif error["type"] == "value_error":
+            sentences.append(_ended(f"{name}{where}: {text}"))
         else:
-            sentences.append(f"{text}.")
-    return " ".join(dict.fromkeys(sentence.replace("..", ".") for sentence in sentences))
+            shown = json.dumps(error["input"], default=str)[:80]
+            sentences.append(_ended(f"{name} cannot be {shown}{where}: {_lower(text)}"))
+    return " ".join(dict.fromkeys(sentences))
+
+
+def _sources(text: str, origins: Mapping[str, str]) -> str:
+    """Where the fields came from that a sentence about several of them names."""
+    told = [
+        f"{name} from {origin}"
+        for name, origin in origins.items()
+        if re.search(rf"(?<![\w.]){re.escape(name)}\b", text)
+    ]
+    return f" ({', '.join(told)})" if told else ""
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "?")) else text + "."
 
 
 def _lower(text: str) -> str:
@@ -112,7 +128,7 @@ def _replace_not_built(flat: dict[str, Any], origins: dict[str, str], given: Giv
         if row.field in given.values:
             value = _typed(row.field, value)
             if value is not _WRONG and value != row.instead and row.missing(value):
-                shown = value if isinstance(value, str) else json.dumps(value, default=str)
+                shown = ",".join(value) if isinstance(value, tuple) else _word(value)
                 raise UsageError(
                     f"{row.field} = {shown} (from {given.origins.get(row.field, 'argument')}) is "
                     f"not built yet. Leave it out: the rest of the run works without it."
@@ -122,6 +138,10 @@ def _replace_not_built(flat: dict[str, Any], origins: dict[str, str], given: Giv
         elif row.missing(value):
             flat[row.field] = row.instead
             origins[row.field] = NOT_BUILT_ORIGIN
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 _WRONG = object()

@@ -33,7 +33,6 @@ class FinalBest(Performer):
     """The champion. Test figures are read once, after the search; null until then."""
 
     test_accuracy: float | None = None
-    test_loss: float | None = None
     test_samples: int | None = None
     test_hash: str | None = None
     retraining: tuple[dict[str, Any], ...] = ()
@@ -91,5 +90,9 @@ class Results(Frozen):
 
 
 def results_schema() -> dict[str, Any]:
-    """The published JSON Schema of the results file."""
+    """The published JSON Schema of the results file; `docs/results.schema.json` holds it:
+
+    python -c 'import json; from structure_net.schema import results_schema as schema;
+    print(json.dumps(schema(), indent=2))' > docs/results.schema.json
+    """
     return Results.model_json_schema(mode="serialization")

@@ -21,9 +21,17 @@ Seconds = Annotated[float, Field(ge=0), Volatile]
 
 
 class Frozen(BaseModel):
-    """Base of stored data: immutable, no unknown fields, no NaN or infinity."""
+    """Base of stored data: immutable, no unknown fields, no NaN or infinity.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    What is written always holds every field, and the published schema says so.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class Trial(Frozen):

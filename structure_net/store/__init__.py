@@ -1,13 +1,8 @@
 """What a run leaves on disk: its directory, its database, its history."""
 
-from structure_net.store.database import (
-    Store,
-    open_history,
-    read_about,
-    read_events,
-    reading,
-)
+from structure_net.store.database import Store
 from structure_net.store.history import History, replay
+from structure_net.store.reading import open_history, read_about, read_events, reading
 from structure_net.store.run_directory import (
     DATABASE,
     LOCK,

@@ -8,33 +8,27 @@ screen has shown, no crash can take back.
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from structure_net.errors import DataError, RunFailedError, TemporaryError
+from structure_net.errors import DataError, RunFailedError, StructureNetError, TemporaryError
 from structure_net.schema import (
     AttemptLost,
     Event,
-    Resolved,
     TrialFailed,
     TrialFinished,
     TrialStarted,
     event_body,
-    read_event,
 )
-from structure_net.store.history import History
-from structure_net.store.run_directory import DATABASE, existing_directory
+from structure_net.store.reading import SCHEMA_VERSION, check_version
+from structure_net.store.run_directory import DATABASE
 
-SCHEMA_VERSION = 1
 COMMIT_SECONDS = 0.1
 COMMIT_EVENTS = 1000
-ROWS_AT_ONCE = 1000  # a cursor left open keeps the log from shrinking
 # Kinds whose loss would cost work, or that somebody waits for: committed at once.
 URGENT = frozenset(
     {
@@ -79,7 +73,7 @@ def file_system_of(path: Path) -> str:
     for line in lines:
         _, mount, kind, *_ = line.split(" ")
         inside = here == mount or here.startswith(mount.rstrip("/") + "/")
-        if inside and len(mount) > len(best[0]):
+        if inside and len(mount) >= len(best[0]):  # of two on one folder the later is on top
             best = (mount, kind)
     return best[1]
 
@@ -96,6 +90,8 @@ class Store:
         fresh = not self.path.exists()
         with _said_plainly(self.path):
             self._connection = sqlite3.connect(self.path, isolation_level=None)
+            if not fresh:
+                self._check_own()
             self._connection.execute(f"PRAGMA journal_mode={self._journal_mode()}")
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.execute("PRAGMA journal_size_limit=1048576")
@@ -103,9 +99,16 @@ class Store:
                 self._connection.executescript(
                     f"BEGIN; {TABLES} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
                 )
-        check_version(self._connection, self.path)
-        row = self._connection.execute("SELECT max(start_number) FROM events").fetchone()
+            row = self._connection.execute("SELECT max(start_number) FROM events").fetchone()
         self.start_number = (row[0] or 0) + 1
+
+    def _check_own(self) -> None:
+        """DataError, before anything is changed, where the file is not a run database of ours."""
+        try:
+            check_version(self._connection, self.path)
+        except DataError:
+            self._connection.close()
+            raise
 
     def _journal_mode(self) -> str:
         kind = file_system_of(self.directory)
@@ -113,7 +116,7 @@ class Store:
 
     def describe(self, **facts: Any) -> None:
         """Write facts about the run as JSON values, at once."""
-        with _said_plainly(self.path):
+        with self._writing():
             self._begin()
             self._connection.executemany(
                 "INSERT OR REPLACE INTO about VALUES (?, ?)",
@@ -123,7 +126,7 @@ class Store:
 
     def append(self, event: Event) -> list[Event]:
         """Store an event; returns those acknowledged, in order, possibly none yet."""
-        with _said_plainly(self.path):
+        with self._writing():
             self._begin()
             self._connection.execute(
                 "INSERT INTO events (at, start_number, kind, version, generation, trial, attempt,"
@@ -132,7 +135,7 @@ class Store:
                     self._now(),
                     self.start_number,
                     event.kind,
-                    event.VERSION,
+                    event.version,
                     event.generation,
                     event.trial,
                     event.attempt,
@@ -154,7 +157,7 @@ class Store:
 
     def commit(self) -> list[Event]:
         """Make everything durable and return what became so."""
-        with _said_plainly(self.path):
+        with self._writing():
             if self._connection.in_transaction:
                 self._connection.execute("COMMIT")
         self._committed_at = time.monotonic()
@@ -163,11 +166,12 @@ class Store:
 
     def shrink_log(self) -> None:
         """Write the log back into the database; done after each generation."""
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with _said_plainly(self.path):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def record_file(self, path: str, sha256: str, size: int, kind: str, trial: int | None) -> None:
         """Name a file of the run before it is trusted."""
-        with _said_plainly(self.path):
+        with self._writing():
             self._begin()
             self._connection.execute(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, 'kept')",
@@ -176,7 +180,7 @@ class Store:
 
     def forget_file(self, path: str) -> None:
         """A file that the run no longer needs and is about to delete."""
-        with _said_plainly(self.path):
+        with self._writing():
             self._begin()
             self._connection.execute("UPDATE files SET state = 'deleted' WHERE path = ?", (path,))
 
@@ -186,12 +190,29 @@ class Store:
         return dict(self._connection.execute(query).fetchall())
 
     def close(self) -> None:
-        """One file, readable on any medium: the log is written back and given up."""
-        with _said_plainly(self.path):
+        """One file, readable on any medium: the log is written back and given up.
+
+        While somebody reads, SQLite keeps the log's file: empty, and no reason to fail.
+        """
+        with closing(self._connection), _said_plainly(self.path):
             self.commit()
             self.shrink_log()
-            self._connection.execute("PRAGMA journal_mode=DELETE")
-            self._connection.close()
+            try:
+                self._connection.execute("PRAGMA journal_mode=DELETE")
+            except sqlite3.OperationalError as problem:
+                if "locked" not in str(problem):
+                    raise
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A full disk may make SQLite take the whole transaction back: nothing is pending then."""
+        try:
+            with _said_plainly(self.path):
+                yield
+        except StructureNetError:
+            if not self._connection.in_transaction:
+                self._pending.clear()
+            raise
 
     def _begin(self) -> None:
         if not self._connection.in_transaction:
@@ -247,83 +268,3 @@ def _said_plainly(path: Path) -> Iterator[None]:
         raise RunFailedError(
             f"{path} is not a sound run database: {problem}. Restore it from a copy."
         ) from problem
-
-
-def check_version(connection: sqlite3.Connection, path: Path) -> None:
-    """DataError unless this program can read the tables."""
-    try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.DatabaseError as problem:
-        raise DataError(f"{path} is not a run database: {problem}.") from problem
-    if version != SCHEMA_VERSION:
-        raise DataError(
-            f"{path} has schema version {version}; this program reads version {SCHEMA_VERSION}. "
-            f"Use the version of structure_net that wrote it."
-        )
-
-
-@contextmanager
-def reading(directory: Path) -> Iterator[sqlite3.Connection]:
-    """A read-only connection, live beside a writer; on a read-only medium a copy is read.
-
-    `immutable=1` is never used: it silently leaves out what is still in the write-ahead log.
-    """
-    path = existing_directory(directory) / DATABASE
-    with tempfile.TemporaryDirectory() as spare:
-        connection = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, timeout=5)
-        try:
-            connection.execute("PRAGMA query_only=1")
-            connection.execute("SELECT 1 FROM sqlite_master").fetchall()
-        except sqlite3.OperationalError:
-            connection.close()
-            for name in (DATABASE, f"{DATABASE}-wal"):
-                if (path.parent / name).exists():
-                    shutil.copy(path.parent / name, spare)
-            connection = sqlite3.connect(Path(spare) / DATABASE)
-        except sqlite3.DatabaseError as problem:
-            connection.close()
-            raise DataError(f"{path} is not a run database: {problem}.") from problem
-        with closing(connection):
-            check_version(connection, path)
-            yield connection
-
-
-def _quoted(path: Path) -> str:
-    from urllib.parse import quote
-
-    return quote(str(path.resolve()))
-
-
-def read_events(directory: Path, after: int = 0) -> Iterator[tuple[int, Event]]:
-    """(number, event) of a run beyond `after`, live or finished; memory stays bounded."""
-    columns = "number, kind, version, generation, trial, attempt, step, body"
-    with reading(directory) as connection:
-        while True:
-            rows = connection.execute(
-                f"SELECT {columns} FROM events WHERE number > ? ORDER BY number LIMIT ?",
-                (after, ROWS_AT_ONCE),
-            ).fetchall()
-            for number, kind, version, generation, trial, attempt, step, body in rows:
-                place = {"generation": generation, "trial": trial, "attempt": attempt, "step": step}
-                yield number, read_event(kind, version, place, body)
-                after = number
-            if len(rows) < ROWS_AT_ONCE:
-                return
-
-
-def read_about(directory: Path) -> dict[str, Any]:
-    """The facts a run stored about itself."""
-    with reading(directory) as connection:
-        rows = connection.execute("SELECT key, value FROM about").fetchall()
-    return {key: json.loads(value) for key, value in rows}
-
-
-def open_history(directory: Path) -> History:
-    """The present state of a run, read from its directory."""
-    history = History()
-    for _, event in read_events(directory):
-        history.add(event)
-    stored = read_about(directory).get("config")
-    if stored is not None:
-        history.stored_config = Resolved.model_validate(stored)
-    return history

@@ -33,12 +33,11 @@ def evaluate_champion(
                 torch.from_numpy(labels[start : start + TEST_BATCH]),
             )
 
-    accuracy, loss, count = make_engine(result.engine).evaluate(network, batches())
+    accuracy, _, count = make_engine(result.engine).evaluate(network, batches())
     return ChampionEvaluated(
         generation=result.trial.generation,
         trial=result.number,
         test_accuracy=accuracy,
-        test_loss=loss,
         test_samples=count,
         test_hash=test.test_hash,
         validation_accuracy=result.validation_accuracy,

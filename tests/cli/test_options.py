@@ -36,9 +36,9 @@ KINDS = {
     "text": ("dataset", "--dataset", [("a", "a"), ("b", "b"), ("c", "c")]),
     "path": ("data_dir", "--data-dir", [("a", "a"), ("b", "b"), ("c", "c")]),
     "choice": (
-        "inherit",
-        "--inherit",
-        [("none", "none"), ("architecture", "architecture"), ("none", "none")],
+        "engine",
+        "--engine",
+        [("dense", "dense"), ("csr", "csr"), ("auto", "auto")],
     ),
     "list": (
         "space.activations",
@@ -265,7 +265,6 @@ def test_commands_that_are_not_built(command, capsys):
         (["tournament", "--mutation-rate", "nan"], ["mutation_rate", "NaN"]),
         (["tournament", "stray"], ["stray", "tournament --help"]),
         (["tournamen"], ["tournamen", "Did you mean"]),
-        (["tournament", "--epochs", "1", "--epochs", "2"], ["--epochs", "multiple times"]),
         (["tournament", "--out", "a", "--name", "b"], ["out", "name"]),
         (["tournament", "--config", "none.toml"], ["none.toml", "does not exist"]),
         (["resume", "--epochs", "3", "x"], ["--epochs"]),
@@ -356,3 +355,17 @@ def test_config_show_as_text_has_a_line_for_every_field(capsys):
 def test_paths_of_the_file_are_kept_as_given(capsys):
     row = shown(capsys, "--data-dir", "some/../where")["data_dir"]
     assert row["value"] == str(Path("some/../where"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "value"),
+    [
+        (["--epochs", "5", "--epochs", "2"], "epochs_per_generation", 2),
+        (["--epochs", "5", "--epochs-per-generation=2"], "epochs_per_generation", 2),
+        (["--seed=1", "--quick", "--seed", "4"], "seed", 4),
+        (["--residual", "--no-residual"], "enable_residual_blocks", False),
+        (["--data-dir", "a", "--data-dir", "b"], "data_dir", "b"),
+    ],
+)
+def test_of_an_option_given_twice_the_last_word_counts(arguments, field, value, capsys):
+    assert shown(capsys, *arguments)[field]["value"] == value

@@ -148,7 +148,6 @@ def stored_run(directory: Path, *, finished: bool) -> Path:
         champion = ChampionEvaluated(
             trial=1,
             test_accuracy=0.49,
-            test_loss=1.1,
             test_samples=360,
             test_hash="b" * 64,
             validation_accuracy=0.51,

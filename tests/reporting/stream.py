@@ -222,7 +222,6 @@ def champion_evaluated() -> ChampionEvaluated:
     return ChampionEvaluated(
         trial=0,
         test_accuracy=0.943,
-        test_loss=0.21,
         test_samples=360,
         test_hash="ef" * 32,
         validation_accuracy=0.951,

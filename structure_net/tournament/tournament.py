@@ -1,20 +1,19 @@
 """The whole run: ask, train, tell, record; a generator of events that the store acknowledged.
 
-`start` makes a run, `resume` takes one up again: it replays what is stored into a fresh `Evolution`
-and runs what that still asks for. Nothing but events is ever saved about the state of a search.
+Nothing but events is ever saved about the state of a search: a run that is taken up again replays
+them into a fresh `Evolution` and trains what that still asks for.
 """
 
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from structure_net.datasets import Dataset, load, split
-from structure_net.environment import DECIDES_BITS, VERSION, facts
-from structure_net.errors import DONE, TOO_MANY_FAILURES, DataError, UsageError
+from structure_net.datasets import Dataset
+from structure_net.environment import VERSION, facts
+from structure_net.errors import DONE, TOO_MANY_FAILURES, DataError
 from structure_net.evolution import Evolution, Member, Selected
 from structure_net.executors import ProcessExecutor, SerialExecutor, single_thread, slots_of
 from structure_net.files import atomic_write
@@ -23,11 +22,9 @@ from structure_net.reporting import results_of, success_criteria
 from structure_net.schema import (
     FREE_OF_RESULTS,
     Config,
-    DatasetFacts,
     Event,
     GenerationFinished,
     GenerationStarted,
-    Given,
     Performer,
     Resolved,
     TournamentFinished,
@@ -36,23 +33,11 @@ from structure_net.schema import (
     TrainingPlan,
     Trial,
     TrialFinished,
-    config_toml,
     deciding_values,
     flat_values,
-    resolve,
-    validated,
 )
-from structure_net.store import (
-    History,
-    Store,
-    acquire,
-    existing_directory,
-    new_directory,
-    open_history,
-    read_about,
-    sweep,
-    write_owner,
-)
+from structure_net.store import History, Store
+from structure_net.tournament.data_facts import batch_size_of, dataset_facts
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -60,8 +45,6 @@ if TYPE_CHECKING:
     from structure_net.executors import Executor
 
 TOP = 5
-LARGEST_BATCH = 256
-STEPS_WANTED = 32  # an epoch of fewer steps learns too little: small data gets smaller batches
 
 
 class Tournament:
@@ -315,121 +298,4 @@ def performer(member: Member) -> Performer:
         lineage=tuple(sorted(member.ancestors)),
         cost=result.cost,
         network_sha256=result.network_sha256,
-    )
-
-
-def dataset_facts(dataset: Dataset, config: Config) -> DatasetFacts:
-    """What the run says of its data; UsageError where the configuration does not fit them."""
-    parts = split(dataset, config.validation_fraction, config.seed)
-    augmentation = config.augmentation or dataset.augmentation
-    if augmentation == "flip" and len(dataset.shape) != 3:
-        raise UsageError(f"augmentation flip wants images; {dataset.name} holds rows of numbers.")
-    return DatasetFacts(
-        name=dataset.name,
-        train_hash=dataset.train_hash,
-        shape=dataset.shape,
-        classes=dataset.classes,
-        verified=dataset.verified,
-        train_samples=len(parts.train),
-        validation_samples=len(parts.validation),
-        augmentation=augmentation,
-    )
-
-
-def batch_size_of(config: Config, data: DatasetFacts) -> int:
-    """The configured batch size, or one that gives small data enough steps an epoch."""
-    if config.batch_size_base is None:
-        return max(1, min(LARGEST_BATCH, data.train_samples // STEPS_WANTED))
-    if config.batch_size_base > data.train_samples:
-        raise UsageError(
-            f"batch_size_base is {config.batch_size_base} and the training part has only "
-            f"{data.train_samples} samples; use at most that."
-        )
-    return config.batch_size_base
-
-
-def start(resolved: Resolved) -> Tournament:
-    """A new run in a directory of its own; what can be wrong is found before that exists."""
-    config = resolved.config
-    slots_of(config)
-    dataset = load(config.dataset, config.data_dir, limit_train=config.limit_train)
-    data = dataset_facts(dataset, config)
-    batch_size_of(config, data)
-    Evolution(config, dataset.inputs, len(dataset.classes))
-    directory = new_directory(config.out, config.name, config.preset)
-    lock = acquire(directory)
-    write_owner(directory)
-    stamp = time.strftime("%Y%m%d_%H%M%S")
-    atomic_write(directory / "config.toml", config_toml(resolved).encode())
-    history = History(stored_config=resolved)
-    tournament = Tournament(resolved, dataset, directory, lock, history, stamp)
-    tournament.store.describe(
-        run_id=uuid.uuid4().hex, stamp=stamp, config=resolved.model_dump(mode="json"), **facts()
-    )
-    return tournament
-
-
-def resume(run: Path, changes: Given | None = None) -> Tournament:
-    """A stored run, ready to go on. `changes` may touch only what cannot change a result."""
-    directory = existing_directory(run)
-    lock = acquire(directory)
-    try:
-        write_owner(directory)
-        history, about = open_history(directory), read_about(directory)
-        resolved = _changed(history.config, changes or Given(), history)
-        config = resolved.config
-        dataset = load(config.dataset, config.data_dir, limit_train=config.limit_train)
-        _check_data(dataset, history, directory)
-        sweep(directory)
-        warnings = _differences(about)
-        tournament = Tournament(
-            resolved, dataset, directory, lock, history, about["stamp"], warnings
-        )
-        history.stored_config = resolved
-        tournament.store.describe(config=resolved.model_dump(mode="json"))
-        return tournament
-    except BaseException:
-        lock.release()
-        raise
-
-
-def _changed(stored: Resolved, changes: Given, history: History) -> Resolved:
-    """The stored configuration with the changes a resumed run may have."""
-    flat = flat_values(stored.config)
-    for name, value in changes.values.items():
-        free = name in FREE_OF_RESULTS
-        more = name == "generations" and isinstance(value, int) and value >= flat[name]
-        if more and history.finished is not None and value > flat[name]:
-            raise UsageError(
-                f"This run is finished and its test part was read, so it cannot get more than "
-                f"{flat[name]} generations. Start a new run."
-            )
-        if not (free or more) and value != flat.get(name):
-            raise UsageError(
-                f"{name} is {flat.get(name)!r} in this run and cannot become {value!r}: it would "
-                f"change the results. Start a new run for that."
-            )
-    origins = {**stored.origins, **changes.origins}
-    known = {name: value for name, value in flat.items() if value is not None}
-    merged = {**known, **changes.values}
-    resolve(changes)  # raises where a change is not built or out of range
-    return Resolved(config=validated(merged, origins), origins=origins)
-
-
-def _check_data(dataset: Dataset, history: History, directory: Path) -> None:
-    before = history.started.dataset.train_hash if history.started else dataset.train_hash
-    if dataset.train_hash != before:
-        raise DataError(
-            f"{directory} was begun on data with hash {before[:12]}, and {dataset.name} now has "
-            f"{dataset.train_hash[:12]}. Provide the same data (--data-dir), or start a new run."
-        )
-
-
-def _differences(about: dict[str, Any]) -> tuple[str, ...]:
-    """What is no longer as it was when the run began, and may change last bits."""
-    now = facts()
-    return tuple(
-        f"{name} was {about[name]} and is {now[name]}: the last bits may differ"
-        for name in DECIDES_BITS
-        if name in about and about[name] != now[name]
     )

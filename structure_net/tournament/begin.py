@@ -1,0 +1,125 @@
+"""A run made, or taken up again: all checks, the directory, the lock."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from structure_net.datasets import Dataset, load
+from structure_net.environment import DECIDES_BITS, facts
+from structure_net.errors import DataError, UsageError
+from structure_net.evolution import FITNESS, SELECTION, Evolution
+from structure_net.executors import slots_of
+from structure_net.files import atomic_write
+from structure_net.schema import (
+    FREE_OF_RESULTS,
+    Given,
+    Resolved,
+    config_toml,
+    flat_values,
+    resolve,
+    validated,
+)
+from structure_net.store import (
+    History,
+    acquire,
+    existing_directory,
+    new_directory,
+    open_history,
+    read_about,
+    sweep,
+    write_owner,
+)
+from structure_net.tournament.data_facts import batch_size_of, dataset_facts
+from structure_net.tournament.tournament import Tournament
+
+
+def start(resolved: Resolved) -> Tournament:
+    """A new run in a directory of its own; what can be wrong is found before that exists."""
+    config = resolved.config
+    FITNESS.get(config.fitness)
+    SELECTION.get(config.selection)
+    slots_of(config)
+    dataset = load(config.dataset, config.data_dir, limit_train=config.limit_train)
+    data = dataset_facts(dataset, config)
+    batch_size_of(config, data)
+    Evolution(config, dataset.inputs, len(dataset.classes))
+    directory = new_directory(config.out, config.name, config.preset)
+    lock = acquire(directory)
+    write_owner(directory)
+    stamp = time.strftime("%Y%m%d_%H%M%S")
+    atomic_write(directory / "config.toml", config_toml(resolved).encode())
+    history = History(stored_config=resolved)
+    tournament = Tournament(resolved, dataset, directory, lock, history, stamp)
+    tournament.store.describe(
+        run_id=uuid.uuid4().hex, stamp=stamp, config=resolved.model_dump(mode="json"), **facts()
+    )
+    return tournament
+
+
+def resume(run: Path, changes: Given | None = None) -> Tournament:
+    """A stored run, ready to go on. `changes` may touch only what cannot change a result."""
+    directory = existing_directory(run)
+    lock = acquire(directory)
+    try:
+        write_owner(directory)
+        history, about = open_history(directory), read_about(directory)
+        resolved = _changed(history.config, changes or Given(), history)
+        config = resolved.config
+        dataset = load(config.dataset, config.data_dir, limit_train=config.limit_train)
+        _check_data(dataset, history, directory)
+        sweep(directory)
+        warnings = _differences(about)
+        tournament = Tournament(
+            resolved, dataset, directory, lock, history, about["stamp"], warnings
+        )
+        history.stored_config = resolved
+        tournament.store.describe(config=resolved.model_dump(mode="json"))
+        return tournament
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _changed(stored: Resolved, changes: Given, history: History) -> Resolved:
+    """The stored configuration with the changes a resumed run may have."""
+    flat = flat_values(stored.config)
+    for name, value in changes.values.items():
+        free = name in FREE_OF_RESULTS
+        more = name == "generations" and isinstance(value, int) and value >= flat[name]
+        if more and history.finished is not None and value > flat[name]:
+            raise UsageError(
+                f"This run is finished and its test part was read, so it cannot get more than "
+                f"{flat[name]} generations. Start a new run."
+            )
+        if not (free or more) and value != flat.get(name):
+            raise UsageError(
+                f"{name} is {flat.get(name)!r} in this run and cannot become {value!r}: it would "
+                f"change the results. Start a new run for that."
+            )
+    origins = {**stored.origins, **changes.origins}
+    known = {name: value for name, value in flat.items() if value is not None}
+    merged = {**known, **changes.values}
+    resolve(changes)  # raises where a change is not built or out of range
+    return Resolved(config=validated(merged, origins), origins=origins)
+
+
+def _check_data(dataset: Dataset, history: History, directory: Path) -> None:
+    before = history.started.dataset.train_hash if history.started else dataset.train_hash
+    if dataset.train_hash != before:
+        raise DataError(
+            f"{directory} was begun on data with hash {before[:12]}, and {dataset.name} now has "
+            f"{dataset.train_hash[:12]}. Provide the same data (--data-dir), or start a new run."
+        )
+
+
+def _differences(about: dict[str, Any]) -> tuple[str, ...]:
+    """What is no longer as it was when the run began, and may change last bits."""
+    now = facts()
+    return tuple(
+        f"{name} was {about[name]} and is {now[name]}: the last bits may differ"
+        for name in DECIDES_BITS
+        if name in about and about[name] != now[name]
+    )

@@ -1,0 +1,218 @@
+"""Events as stored lines, and the canonical dump by which two runs are equal."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from structure_net.schema import (
+    KINDS,
+    AttemptLost,
+    Event,
+    TournamentResumed,
+    UnknownEvent,
+    canonical,
+    event_body,
+    event_line,
+    read_event,
+    read_line,
+)
+from tests.reporting import stream
+
+PLACE = ("generation", "trial", "attempt", "step")
+# What may differ between two equal runs, by kind, beside the attempt; everything else must make
+# a dump differ.
+VOLATILE = {
+    "TournamentStarted": {"package_version", "execution", "environment"},
+    "TrialStarted": {"worker", "device"},
+    "EpochFinished": {"train_seconds", "evaluate_seconds"},
+    "TrialFinished": {"worker", "result.seconds", "result.peak_bytes"},
+    "TrialFailed": {"details"},
+    "GenerationFinished": {"duration", "busy_seconds", "capacity"},
+    "TournamentFinished": {"criteria", "seconds", "experiments_per_second"},
+}
+
+
+def resumed() -> TournamentResumed:
+    return TournamentResumed(start_number=2, finished_trials=3, warnings=("torch was 2.6",))
+
+
+def samples() -> dict[str, Event]:
+    """One event of every kind."""
+    events = {event.kind: event for event in [*stream.whole_run(), resumed()]}
+    assert set(events) == set(KINDS)
+    return events
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_survives_its_line_and_its_stored_row(kind: str) -> None:
+    event = samples()[kind]
+    line = event_line(event)
+    assert "\n" not in line
+    assert read_line(line) == read_line(line.encode()) == event
+    place = {name: getattr(event, name) for name in PLACE}
+    assert read_event(kind, 1, place, event_body(event)) == event
+    fields = json.loads(line)
+    assert (fields.pop("kind"), fields.pop("version")) == (kind, 1)
+    assert fields == json.loads(event.model_dump_json())
+    assert not set(json.loads(event_body(event))) & set(PLACE)
+
+
+@pytest.mark.parametrize(("kind", "version"), [("NetworkGrown", 1), ("EpochFinished", 2)])
+def test_an_unknown_kind_or_version_is_kept_word_for_word(kind: str, version: int) -> None:
+    place = {"generation": 1, "trial": 2, "attempt": 3, "step": 4}
+    body = {"edit": {"kind": "widen", "units": [1, 2]}, "gain": 0.25, "name": "\u00e9"}
+    line = json.dumps({"kind": kind, "version": version, **place, **body})
+    event = read_line(line)
+    assert isinstance(event, UnknownEvent)
+    assert (event.kind, event.version, event.body) == (kind, version, body)
+    assert json.loads(event_line(event)) == json.loads(line)
+    assert json.loads(event_body(event)) == body
+    assert read_line(event_line(event)) == event
+    assert read_event(event.kind, event.version, place, event_body(event)) == event
+
+
+def test_unknown_events_take_part_in_the_dump() -> None:
+    place = dict.fromkeys(PLACE)
+    first, second = (read_event("New", 1, place, json.dumps({"a": a})) for a in (1, 2))
+    assert canonical([first]) == canonical([first]) != canonical([second])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"epoch": "three"},
+        {"train_loss": None},
+        {"surprise": 1},
+        {"validation_loss": "NaN"},
+    ],
+)
+def test_a_damaged_body_is_a_validation_error(damage: dict[str, Any]) -> None:
+    body = {**json.loads(event_body(samples()["EpochFinished"])), **damage}
+    with pytest.raises(ValidationError):
+        read_event("EpochFinished", 1, {}, json.dumps(body))
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_an_event_or_a_plain_error(text: str) -> None:
+    with pytest.raises((ValueError, KeyError, AttributeError, TypeError)):
+        read_line(text)
+
+
+# --- the canonical dump ---
+
+
+def run() -> list[Event]:
+    return [*stream.whole_run(), resumed()]
+
+
+def test_the_dump_does_not_depend_on_the_order_of_the_stream() -> None:
+    dump = canonical(run())
+    draw = random.Random(6)
+    for _ in range(20):
+        assert canonical(draw.sample(run(), len(run()))) == dump
+
+
+def test_the_dump_tells_the_run_in_order() -> None:
+    rows = [json.loads(line) for line in canonical(run())]
+    kinds = [kind for kind, _ in rows]
+    assert kinds[0] == "TournamentStarted"
+    assert kinds[-2:] == ["ChampionEvaluated", "TournamentFinished"]
+    for generation in (0, 1):
+        own = [kind for kind, body in rows[1:-2] if (body["generation"] or 0) == generation]
+        assert own[0] == "GenerationStarted"
+        assert own[-1] == "GenerationFinished"
+        middle = [
+            (body["trial"], body["step"] or 0)
+            for kind, body in rows
+            if body["trial"] is not None and kind != "ChampionEvaluated"
+            if body["generation"] == generation
+        ]
+        assert [trial for trial, _ in middle] == sorted(trial for trial, _ in middle)
+
+
+def test_passing_events_are_left_out() -> None:
+    passing = {kind for kind, event in samples().items() if type(event).PASSING}
+    assert passing == {"AttemptLost", "TournamentResumed"}
+    without = [e for e in run() if not isinstance(e, AttemptLost | TournamentResumed)]
+    assert canonical(without) == canonical(run())
+
+
+def test_of_several_attempts_only_the_last_counts() -> None:
+    straight = [stream.trial_started(5), stream.epoch_finished(5, 0), stream.epoch_finished(5, 1)]
+    straight.append(stream.trial_finished(5))
+    lost = [
+        stream.trial_started(5, worker="worker-9"),
+        stream.epoch_finished(5, 0).model_copy(update={"train_loss": 9.0}),
+        stream.attempt_lost(5),
+    ]
+    again = [event.model_copy(update={"attempt": 2}) for event in straight]
+    assert canonical([*lost, *again]) == canonical(straight)
+    assert canonical([*again, *lost]) == canonical(straight)
+    assert canonical([*lost, *again[:-1]]) != canonical(straight)
+
+
+def test_an_event_that_a_resumed_run_repeats_counts_once() -> None:
+    once = stream.whole_run()
+    assert canonical([*once, stream.generation_started(1), stream.tournament_finished()]) == (
+        canonical(once)
+    )
+
+
+def _other(value: Any) -> list[Any]:
+    """Other values of the same form, for a model to accept or refuse."""
+    match value:
+        case bool():
+            return [not value]
+        case int():
+            return [value + 1]
+        case float():
+            return [value / 2 + 0.01]
+        case str():
+            return [value + "x", "killed"]
+        case None:
+            return [1, 0.5, "x"]
+        case dict():
+            return [{**value, "new": 1}]
+        case [] | [*_]:
+            return [[*value, *value[:1]], value[:-1], [*value, "x"], [*value, 1]]
+    return []
+
+
+def _variants(event: Event) -> list[tuple[str, Event]]:
+    """The event with one field changed, each field in turn; those of a nested result too."""
+    fields = json.loads(event.model_dump_json())
+    found: list[tuple[str, Event]] = []
+    paths = [(name,) for name in fields]
+    paths += [("result", name) for name in fields.get("result", {})]
+    for path in paths:
+        inner = fields[path[0]] if len(path) == 2 else fields
+        for value in _other(inner[path[-1]]):
+            changed = {**inner, path[-1]: value}
+            whole = {**fields, path[0]: changed} if len(path) == 2 else changed
+            try:
+                other = type(event).model_validate_json(json.dumps(whole))
+            except ValidationError:
+                continue
+            if other != event:
+                found.append((".".join(path), other))
+    return found
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"AttemptLost", "TournamentResumed"}))
+def test_exactly_the_volatile_fields_are_left_out(kind: str) -> None:
+    event = samples()[kind]
+    variants = _variants(event)
+    changed = {path for path, _ in variants}
+    plain = set(json.loads(event.model_dump_json())) - {"result"}
+    hard = {"failure", "genome", "top_performers", "dataset"}  # their own bounds refuse a change
+    assert plain - hard <= changed
+    for path, other in variants:
+        same = canonical([other]) == canonical([event])
+        assert same == (path == "attempt" or path in VOLATILE.get(kind, set())), path

@@ -6,6 +6,7 @@ place in the run, so the same outcomes give the same trials in any process, at a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
@@ -107,7 +108,13 @@ class Evolution:
     def _member(self, result: TrialResult) -> Member:
         parents = [one for one in self.survivors if one.result.number in result.trial.parents]
         ancestors = frozenset(result.trial.parents).union(*(one.ancestors for one in parents))
-        return Member(result, self._fitness(result), ancestors)
+        fitness = self._fitness(result)
+        if not math.isfinite(fitness):
+            raise RunFailedError(
+                f"The fitness {self.config.fitness!r} gave {fitness} for trial {result.number}. It "
+                f"must be a finite number for every finished trial."
+            )
+        return Member(result, fitness, ancestors)
 
     def _founders(self) -> list[Trial]:
         draw = derive(self.config.seed, "founders")

@@ -125,6 +125,8 @@ class Desk:
                 attempt=self._attempts[trial.number],
                 step=trial.epochs + 1,
                 genome=trial.genome,
+                seed=trial.seed,
+                parents=trial.parents,
                 failure=failure,
                 reason=reason,
                 details=details,

@@ -122,6 +122,8 @@ class TrialFailed(Event):
     """A trial that has no result: it enters no average and cannot survive."""
 
     genome: Genome
+    seed: int
+    parents: tuple[int, ...]
     failure: Failure
     reason: str
     epoch: int | None = None

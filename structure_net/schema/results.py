@@ -92,7 +92,7 @@ class Results(Frozen):
 def results_schema() -> dict[str, Any]:
     """The published JSON Schema of the results file; `docs/results.schema.json` holds it:
 
-    python -c 'import json; from structure_net.schema import results_schema as schema;
-    print(json.dumps(schema(), indent=2))' > docs/results.schema.json
+    python -c 'import json, structure_net.schema as s; print(json.dumps(s.results_schema()))' |
+        python -m json.tool > docs/results.schema.json
     """
     return Results.model_json_schema(mode="serialization")

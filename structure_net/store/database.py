@@ -219,6 +219,12 @@ class Store:
             self._connection.execute("BEGIN IMMEDIATE")
 
 
+def _described(event: TrialStarted | TrialFailed) -> tuple[Any, ...]:
+    """Number, generation, genome, seed and parents of a trial, as its row holds them."""
+    genome, parents = event.genome.model_dump_json(), json.dumps(event.parents)
+    return (event.trial, event.generation, genome, event.seed, parents)
+
+
 def derive_trial(connection: sqlite3.Connection, event: Event) -> None:
     """Keep the table `trials` in step with an event, in the same transaction."""
     match event:
@@ -226,13 +232,7 @@ def derive_trial(connection: sqlite3.Connection, event: Event) -> None:
             connection.execute(
                 "INSERT INTO trials VALUES (?, ?, ?, ?, ?, 'running', 1, NULL, NULL) ON CONFLICT "
                 "(number) DO UPDATE SET state = 'running', attempts = attempts + 1",
-                (
-                    event.trial,
-                    event.generation,
-                    event.genome.model_dump_json(),
-                    event.seed,
-                    json.dumps(event.parents),
-                ),
+                _described(event),
             )
         case TrialFinished():
             connection.execute(
@@ -240,9 +240,11 @@ def derive_trial(connection: sqlite3.Connection, event: Event) -> None:
                 (event.result.model_dump_json(), event.trial),
             )
         case TrialFailed():
+            failure = json.dumps([event.failure, event.reason])
             connection.execute(
-                "UPDATE trials SET state = 'failed', failure = ? WHERE number = ?",
-                (json.dumps([event.failure, event.reason]), event.trial),
+                "INSERT INTO trials VALUES (?, ?, ?, ?, ?, 'failed', 1, NULL, ?) ON CONFLICT "
+                "(number) DO UPDATE SET state = 'failed', failure = excluded.failure",
+                (*_described(event), failure),
             )
         case AttemptLost():
             connection.execute(

@@ -29,6 +29,11 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
         raise DataError(f"{path} cannot be opened: {problem}.") from problem
     except sqlite3.DatabaseError as problem:
         raise DataError(f"{path} is not a run database: {problem}.") from problem
+    if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchall():
+        raise DataError(
+            f"{path} is empty: the run was ended before it began. Delete {path.parent} and start "
+            f"the run again."
+        )
     if version != SCHEMA_VERSION:
         raise DataError(
             f"{path} has schema version {version}; this program reads version {SCHEMA_VERSION}. "

@@ -89,10 +89,13 @@ class Tournament:
 
     def close(self) -> None:
         """End the workers, close the store, free the lock. `run` does this by itself."""
-        if self._executor is not None:
-            self._executor.close()
-        if self._lock.is_locked:
+        if not self._lock.is_locked:
+            return
+        try:
+            if self._executor is not None:
+                self._executor.close()
             self.store.close()
+        finally:
             self._lock.release()
 
     @property

@@ -66,6 +66,8 @@ class Student:
             **self.place,
             step=epoch + 1,
             genome=self.trial.genome,
+            seed=self.trial.seed,
+            parents=self.trial.parents,
             failure="diverged",
             reason=reason
             or f"mean training loss {train_loss:.4g} in epoch {epoch} (first step "
@@ -132,6 +134,8 @@ def invalid(trial: Trial, attempt: int, problem: InvalidGenomeError) -> TrialFai
         **place_of(trial, attempt),
         step=1,
         genome=trial.genome,
+        seed=trial.seed,
+        parents=trial.parents,
         failure="invalid",
         reason=str(problem),
     )

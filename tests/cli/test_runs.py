@@ -30,6 +30,7 @@ from structure_net.schema import (
 from structure_net.store import Store
 
 GENOME = genome_of(64, [16], 10, allocate(shapes_of(64, [16], 10), 0.2), base_learning_rate=0.003)
+TRIED = {"genome": GENOME, "seed": 0, "parents": ()}
 
 
 def started(resolved: Resolved) -> TournamentStarted:
@@ -87,7 +88,7 @@ def trial_events(number: int) -> list[Event]:
     )
     if number == 2:
         reason = "loss is not finite\x1b[31m"
-        return [begun, TrialFailed(**place, genome=GENOME, failure="diverged", reason=reason)]
+        return [begun, TrialFailed(**place, **TRIED, failure="diverged", reason=reason)]
     return [begun, TrialFinished(**place, result=result, worker="0")]
 
 

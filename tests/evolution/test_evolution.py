@@ -241,3 +241,13 @@ def test_a_trial_carries_what_a_worker_needs() -> None:
         assert trial.epochs == 13
         assert Trial.model_validate_json(trial.model_dump_json()) == trial
         assert result_of(trial, 0.5).number == trial.number
+
+
+def test_a_fitness_that_is_no_number_ends_the_run_and_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evolution = Evolution(resolve(tournament_size=4).config, 64, 10)
+    monkeypatch.setattr(evolution, "_fitness", lambda _: float("nan"))
+    told = outcomes_of(evolution.ask(), lambda _: 0.5)
+    with pytest.raises(RunFailedError, match=r"fitness 'seed' gave nan for trial 0"):
+        evolution.tell(told)

@@ -45,6 +45,8 @@ def failure_of(trial: Trial, reason: str = "the loss is not finite", cost: int =
         generation=trial.generation,
         trial=trial.number,
         genome=trial.genome,
+        seed=trial.seed,
+        parents=trial.parents,
         failure="diverged",
         reason=reason,
         cost=cost,

@@ -31,7 +31,13 @@ def finished(number: int) -> TrialFailed:
     """Any outcome closes a trial."""
     one = trial(number)
     return TrialFailed(
-        generation=0, trial=number, genome=one.genome, failure="diverged", reason="planted"
+        generation=0,
+        trial=number,
+        genome=one.genome,
+        seed=one.seed,
+        parents=(),
+        failure="diverged",
+        reason="planted",
     )
 
 

@@ -156,7 +156,14 @@ def trial_finished(number: int, generation: int = 0) -> TrialFinished:
 
 def trial_failed(number: int, reason: str = "the loss is not finite") -> TrialFailed:
     return TrialFailed(
-        generation=0, trial=number, genome=GENOME, failure="diverged", reason=reason, epoch=3
+        generation=0,
+        trial=number,
+        genome=GENOME,
+        seed=0,
+        parents=(),
+        failure="diverged",
+        reason=reason,
+        epoch=3,
     )
 
 

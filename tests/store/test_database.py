@@ -196,7 +196,7 @@ def empty(directory: Path) -> None:
         (newer, "has schema version 2; this program reads version 1"),
         (text, "is not a run database"),
         (cut, "is not a run database"),
-        (empty, "has schema version 0"),
+        (empty, "is empty: the run was ended before it began"),
     ],
 )
 def test_what_is_no_run_database_is_refused_and_not_touched(

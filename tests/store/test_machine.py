@@ -50,9 +50,10 @@ def trials_by_hand(events: list[Event]) -> dict[int, dict[str, Any]]:
             row.setdefault("genome", fields["genome"])
         elif number in trials and fields["kind"] == "TrialFinished":
             trials[number].update(state="finished", result=fields["result"])
-        elif number in trials and fields["kind"] == "TrialFailed":
+        elif fields["kind"] == "TrialFailed":  # a worker may die before it says a word
             told = [fields["failure"], fields["reason"]]
-            trials[number].update(state="failed", failure=told)
+            fresh = {"attempts": 1, "result": None, "genome": fields["genome"]}
+            trials.setdefault(number, fresh).update(state="failed", failure=told)
         elif number in trials and fields["kind"] == "AttemptLost":
             trials[number].update(state="waiting")
     return trials

@@ -7,12 +7,14 @@ with `--slow`.
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
-IN_CI = os.environ.pop("STRUCTURE_NET_CI", "") == "1"
+IN_CI = os.environ.get("STRUCTURE_NET_CI") == "1"
 CIFAR10 = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10"
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -29,6 +31,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="slow: runs in CI, or with --slow"))
+
+
+TOOLS = {"browser", "ray", "mlflow", "wandb", "netns"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """In CI the tools that a marked test needs are there, so their absence is a failure."""
+    report = yield
+    marked = TOOLS & {mark.name for mark in item.iter_markers()}
+    if IN_CI and report.skipped and marked:
+        report.outcome = "failed"
+        report.longrepr = (
+            f"skipped in CI, where {', '.join(marked)} must be there: {report.longrepr}"
+        )
+    return report
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -47,23 +48,27 @@ def start(resolved: Resolved) -> Tournament:
     batch_size_of(config, data)
     Evolution(config, dataset.inputs, len(dataset.classes))
     directory = new_directory(config.out, config.name, config.preset)
-    lock = acquire(directory)
-    write_owner(directory)
-    stamp = time.strftime("%Y%m%d_%H%M%S")
-    atomic_write(directory / "config.toml", config_toml(resolved).encode())
-    history = History(stored_config=resolved)
-    tournament = Tournament(resolved, dataset, directory, lock, history, stamp)
-    tournament.store.describe(
-        run_id=uuid.uuid4().hex, stamp=stamp, config=resolved.model_dump(mode="json"), **facts()
-    )
+    with ExitStack() as until_it_stands:
+        lock = acquire(directory)
+        until_it_stands.callback(lock.release)
+        write_owner(directory)
+        stamp = time.strftime("%Y%m%d_%H%M%S")
+        atomic_write(directory / "config.toml", config_toml(resolved).encode())
+        history = History(stored_config=resolved)
+        tournament = Tournament(resolved, dataset, directory, lock, history, stamp)
+        tournament.store.describe(
+            run_id=uuid.uuid4().hex, stamp=stamp, config=resolved.model_dump(mode="json"), **facts()
+        )
+        until_it_stands.pop_all()
     return tournament
 
 
 def resume(run: Path, changes: Given | None = None) -> Tournament:
     """A stored run, ready to go on. `changes` may touch only what cannot change a result."""
     directory = existing_directory(run)
-    lock = acquire(directory)
-    try:
+    with ExitStack() as until_it_stands:
+        lock = acquire(directory)
+        until_it_stands.callback(lock.release)
         write_owner(directory)
         history, about = open_history(directory), read_about(directory)
         resolved = _changed(history.config, changes or Given(), history)
@@ -71,16 +76,12 @@ def resume(run: Path, changes: Given | None = None) -> Tournament:
         dataset = load(config.dataset, config.data_dir, limit_train=config.limit_train)
         _check_data(dataset, history, directory)
         sweep(directory)
-        warnings = _differences(about)
-        tournament = Tournament(
-            resolved, dataset, directory, lock, history, about["stamp"], warnings
-        )
+        stamp, warnings = about["stamp"], _differences(about)
+        tournament = Tournament(resolved, dataset, directory, lock, history, stamp, warnings)
         history.stored_config = resolved
         tournament.store.describe(config=resolved.model_dump(mode="json"))
-        return tournament
-    except BaseException:
-        lock.release()
-        raise
+        until_it_stands.pop_all()
+    return tournament
 
 
 def _changed(stored: Resolved, changes: Given, history: History) -> Resolved:

@@ -1,4 +1,4 @@
-"""Whole files that appear complete or not at all."""
+"""Whole files that appear complete or not at all, and the folder of what can be made again."""
 
 from __future__ import annotations
 
@@ -24,3 +24,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def cache_root(cache: Path | None = None) -> Path:
+    """The argument, else `$STRUCTURE_NET_CACHE`, else `structure_net` in the user's cache."""
+    if cache is not None:
+        return Path(cache)
+    if named := os.environ.get("STRUCTURE_NET_CACHE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "structure_net"

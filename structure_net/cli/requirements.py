@@ -163,12 +163,17 @@ def check_sqlite(numbers: tuple[int, ...]) -> Check:
 
 
 def check_compiler() -> Check:
-    for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++"):
-        found = shutil.which(name) if name else None
-        if found:
-            return Check("C++ compiler", "ok", found, required=False)
-    advice = "optional, for faster training: sudo apt-get install g++"
-    return Check("C++ compiler", "missing", "none on the PATH", advice, required=False)
+    """The native engine: which kernels this processor gets, and who compiles them."""
+    from structure_net.engine import best_path, compilers
+
+    found = compilers()
+    if found:
+        figure = f"{best_path()} kernels, compiled by {' '.join(found[0])}"
+        return Check("native engine", "ok", figure, required=False)
+    advice = (
+        "optional, trains several times faster: sudo apt-get install g++, or pip install ziglang"
+    )
+    return Check("native engine", "missing", "no C++ compiler", advice, required=False)
 
 
 def check_part(module: str) -> Check:
@@ -186,7 +191,8 @@ def check_part(module: str) -> Check:
 
 def check_dataset(name: str) -> Check:
     """Whether a dataset can be had without the network. Only digits must be there."""
-    from structure_net.datasets import Places, cache_root, datasets
+    from structure_net.datasets import Places, datasets
+    from structure_net.files import cache_root
 
     cache = cache_root()
     named = os.environ.get("STRUCTURE_NET_DATA")

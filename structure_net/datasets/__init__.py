@@ -10,7 +10,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from structure_net.datasets.cache import cache_root as cache_root
     from structure_net.datasets.dataset import Dataset as Dataset
     from structure_net.datasets.loading import load as load
     from structure_net.datasets.sealed import TestPart as TestPart
@@ -30,7 +29,6 @@ _HOMES = {
     "Source": "source",
     "Split": "splits",
     "TestPart": "sealed",
-    "cache_root": "cache",
     "datasets": "loading",  # which registers the built-in ones
     "has_test": "sealed",
     "load": "loading",

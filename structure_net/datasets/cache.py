@@ -32,15 +32,6 @@ MOST_INPUTS = 2**24  # 16 million numbers a sample; a header that says more is n
 LOCK_SECONDS = 3600.0  # longer than any decoding; then the other process hangs
 
 
-def cache_root(cache: Path | None = None) -> Path:
-    """The argument, else `$STRUCTURE_NET_CACHE`, else `structure_net` in the user's cache."""
-    if cache is not None:
-        return Path(cache)
-    if named := os.environ.get("STRUCTURE_NET_CACHE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "structure_net"
-
-
 @dataclass(frozen=True, eq=False)
 class Written:
     """Images on disk, and the labels that came with them."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from structure_net.datasets import cifar10, digits, synthetic
-from structure_net.datasets.cache import cache_root, prepare
+from structure_net.datasets.cache import prepare
 from structure_net.datasets.dataset import Dataset
 from structure_net.datasets.files import npy_source, npz_source
 from structure_net.datasets.functions import function_source, is_function
@@ -15,6 +15,7 @@ from structure_net.datasets.parquet import parquet_source
 from structure_net.datasets.source import Places, Source, datasets
 from structure_net.datasets.tables import ENDINGS, table_file, table_source
 from structure_net.errors import DataError
+from structure_net.files import cache_root
 from structure_net.registry import nearest
 
 BUILT_IN = (digits.digits, cifar10.cifar10, synthetic.synthetic_cifar)  # registered by import

@@ -5,6 +5,7 @@ from structure_net.engine.choice import ENGINES, choose_engine, make_engine
 from structure_net.engine.csr import CsrEngine
 from structure_net.engine.dense import DenseEngine
 from structure_net.engine.engine import Engine, Learner
+from structure_net.engine.native import NativeEngine, best_path, compilers
 from structure_net.engine.optimizer import AdamW
 
 __all__ = [
@@ -17,6 +18,9 @@ __all__ = [
     "DenseEngine",
     "Engine",
     "Learner",
+    "NativeEngine",
+    "best_path",
     "choose_engine",
+    "compilers",
     "make_engine",
 ]

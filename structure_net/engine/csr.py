@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from structure_net.engine.engine import Engine
+from structure_net.engine.autograd import evaluate_by, train_by_autograd
+from structure_net.engine.batches import Batch
+from structure_net.engine.engine import Engine, Learner
 from structure_net.networks import Network, Product, SparseLayer
 
 
@@ -82,14 +85,28 @@ class CsrEngine(Engine):
 
     name = "csr"
 
-    def product(self, network: Network) -> Product:
-        patterns = [_Pattern(network.layer(index)) for index in range(len(network.layers))]
+    def train_steps(
+        self,
+        learners: Sequence[Learner],
+        batches: Iterable[Batch],
+        rates: Float[Tensor, "steps learners"],
+    ) -> Float[Tensor, "steps learners"]:
+        """See Engine."""
+        return train_by_autograd(_product, learners, batches, rates)
 
-        def multiply(index: int, weights: Tensor, h: Tensor) -> Tensor:
-            result = _SparseProduct.apply(  # type: ignore[no-untyped-call]
-                weights, h, patterns[index]
-            )
-            assert isinstance(result, Tensor)
-            return result
+    def evaluate(self, network: Network, batches: Iterable[Batch]) -> tuple[float, float, int]:
+        """See Engine."""
+        return evaluate_by(_product(network), network, batches)
 
-        return multiply
+
+def _product(network: Network) -> Product:
+    patterns = [_Pattern(network.layer(index)) for index in range(len(network.layers))]
+
+    def multiply(index: int, weights: Tensor, h: Tensor) -> Tensor:
+        result = _SparseProduct.apply(  # type: ignore[no-untyped-call]
+            weights, h, patterns[index]
+        )
+        assert isinstance(result, Tensor)
+        return result
+
+    return multiply

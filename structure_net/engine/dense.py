@@ -5,13 +5,16 @@ Right where a dense product is fast: GPUs, and processors above the crossover de
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from structure_net.engine.engine import Engine
+from structure_net.engine.autograd import evaluate_by, train_by_autograd
+from structure_net.engine.batches import Batch
+from structure_net.engine.engine import Engine, Learner
 from structure_net.networks import Network, Product
 
 
@@ -48,17 +51,31 @@ class DenseEngine(Engine):
 
     name = "dense"
 
-    def product(self, network: Network) -> Product:
-        device = network.values.device
-        layers = [network.layer(index) for index in range(len(network.layers))]
-        operands = [torch.zeros(layer.units, layer.sources, device=device) for layer in layers]
-        places = [layer.places for layer in layers]
+    def train_steps(
+        self,
+        learners: Sequence[Learner],
+        batches: Iterable[Batch],
+        rates: Float[Tensor, "steps learners"],
+    ) -> Float[Tensor, "steps learners"]:
+        """See Engine."""
+        return train_by_autograd(_product, learners, batches, rates)
 
-        def multiply(index: int, weights: Tensor, h: Tensor) -> Tensor:
-            result = _DenseProduct.apply(  # type: ignore[no-untyped-call]
-                weights, h, operands[index], places[index]
-            )
-            assert isinstance(result, Tensor)
-            return result
+    def evaluate(self, network: Network, batches: Iterable[Batch]) -> tuple[float, float, int]:
+        """See Engine."""
+        return evaluate_by(_product(network), network, batches)
 
-        return multiply
+
+def _product(network: Network) -> Product:
+    device = network.values.device
+    layers = [network.layer(index) for index in range(len(network.layers))]
+    operands = [torch.zeros(layer.units, layer.sources, device=device) for layer in layers]
+    places = [layer.places for layer in layers]
+
+    def multiply(index: int, weights: Tensor, h: Tensor) -> Tensor:
+        result = _DenseProduct.apply(  # type: ignore[no-untyped-call]
+            weights, h, operands[index], places[index]
+        )
+        assert isinstance(result, Tensor)
+        return result
+
+    return multiply

@@ -65,7 +65,6 @@ NOT_BUILT: tuple[NotBuilt, ...] = (
     NotBuilt("retrain", _on, 0, "retraining of the champion"),
     NotBuilt("from_hunt", lambda run: run is not None, None),
     NotBuilt("plugin", _on, ()),
-    NotBuilt("engine", lambda name: name == "native", "auto"),
     NotBuilt("executor", lambda name: name == "ray", "processes"),
     NotBuilt("dashboard", _on, False),
     NotBuilt("track", _on, ()),

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from structure_net.datasets import Dataset, open_test
-from structure_net.engine import Batch, make_engine
+from structure_net.engine import make_engine
 from structure_net.networks import load_network
 from structure_net.schema import ChampionEvaluated, TrialResult
 from structure_net.training.classroom import Classroom
-
-TEST_BATCH = 1024
 
 
 def evaluate_champion(
@@ -25,15 +21,8 @@ def evaluate_champion(
     test = open_test(dataset)
     labels = np.array(test.labels, dtype=np.int64)
 
-    def batches() -> Iterator[Batch]:
-        for start in range(0, len(labels), TEST_BATCH):
-            raw = np.asarray(test.images[start : start + TEST_BATCH])
-            yield (
-                room.batches.standardise(raw),
-                torch.from_numpy(labels[start : start + TEST_BATCH]),
-            )
-
-    accuracy, _, count = make_engine(result.engine).evaluate(network, batches())
+    batches = room.batches.of_part(test.images, labels, np.arange(len(labels)))
+    accuracy, _, count = make_engine(result.engine).evaluate(network, batches)
     return ChampionEvaluated(
         generation=result.trial.generation,
         trial=result.number,

@@ -65,11 +65,15 @@ def test_disk_of_a_folder_that_does_not_exist_yet(tmp_path):
     assert str(tmp_path) in check_disk(tmp_path / "runs" / "deep").figure
 
 
-def test_compiler_and_parts(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CXX", raising=False)
+def test_compiler_and_parts(monkeypatch):
+    from structure_net import engine
+
+    monkeypatch.setattr(engine, "compilers", lambda: [["/usr/bin/g++"]])
+    assert check_compiler().figure == f"{engine.best_path()} kernels, compiled by /usr/bin/g++"
+    monkeypatch.setattr(engine, "compilers", list)
     missing = check_compiler()
     assert (missing.state, missing.required) == ("missing", False)
+    assert "ziglang" in missing.advice
     monkeypatch.setattr("structure_net.cli.requirements.find_spec", lambda _name: None)
     part = check_part("PIL")
     assert (part.state, part.required) == ("missing", False)

@@ -212,7 +212,6 @@ NOT_BUILT_EXAMPLES = {
     "retrain": 1,
     "from_hunt": "runs/x",
     "plugin": ["a.py"],
-    "engine": "native",
     "executor": "ray",
     "dashboard": True,
     "track": ["wandb"],

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from structure_net.datasets import Dataset, Places, Source, has_test, load, open_test
-from structure_net.datasets.cache import cache_root, prepare
+from structure_net.datasets.cache import prepare
 from structure_net.errors import DataError, TemporaryError
+from structure_net.files import cache_root
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -44,7 +44,6 @@ ASKED: dict[str, list[Any]] = {
     "retrain": [2],
     "from_hunt": ["runs/hunt"],
     "plugin": ["a.py"],
-    "engine": ["native"],
     "executor": ["ray"],
     "dashboard": [True],
     "track": ["wandb"],

@@ -101,6 +101,7 @@ def checkout(tmp_path: Path) -> Checkout:
         shutil.copy(ROOT / name, made.root / name)
     for tool in TOOLS:
         os.symlink(str(shutil.which(tool)), made.stub / "bin" / tool)
+    os.symlink("/bin/true", made.stub / "bin" / "c++")
     python = made.stub / "bin" / "python3"
     python.write_text(PYTHON)
     python.chmod(0o755)

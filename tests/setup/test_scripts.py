@@ -207,3 +207,9 @@ def test_ci_tells_the_tests_that_absent_tools_are_failures(checkout: Checkout) -
     assert last.endswith(" 1")
     assert "--ci" not in last
     assert checkout.run("test").stdout.splitlines()[-1].split()[-1] != "1"
+
+
+def test_a_machine_without_a_compiler_gets_one_from_pip(checkout: Checkout) -> None:
+    (checkout.stub / "bin" / "c++").unlink()
+    assert checkout.run("run", "--set-up").returncode == 0
+    assert stamp(checkout)[1] == "compiler,data,plots"

@@ -48,7 +48,7 @@ def test_the_last_partial_batch_counts(tmp_path: Path, monkeypatch: pytest.Monke
     result, room = champion(tmp_path), classroom(tmp_path)
     path = tmp_path / "1.safetensors"
     whole = evaluate_champion(result, path, load("digits"), room)
-    monkeypatch.setattr("structure_net.training.evaluate.TEST_BATCH", 100)
+    monkeypatch.setattr("structure_net.engine.batches.EVALUATION_BATCH", 100)
     assert evaluate_champion(result, path, load("digits"), room) == whole
 
 

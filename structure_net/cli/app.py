@@ -27,6 +27,7 @@ def version() -> str:
 @cache
 def application() -> App:
     """All commands; their heavy imports lie inside them."""
+    from structure_net.cli.bench import bench
     from structure_net.cli.config import check, show_config
     from structure_net.cli.doctor import doctor
     from structure_net.cli.resume import resume
@@ -53,6 +54,7 @@ def application() -> App:
     config.command(check)
     app.command(config)
     app.command(doctor)
+    app.command(bench)
     app.register_install_completion_command(help="Install completion for your shell.")
     return app
 

@@ -1,7 +1,7 @@
 """The fast room: how networks are trained. One interface, several engines, one table to choose."""
 
-from structure_net.engine.batches import Batch, Batches, BatchPlan
-from structure_net.engine.choice import ENGINES, choose_engine, make_engine
+from structure_net.engine.batches import Batch, Batches, BatchPlan, RawSamples
+from structure_net.engine.choice import CSR_CROSSOVER, ENGINES, choose_engine, make_engine
 from structure_net.engine.csr import CsrEngine
 from structure_net.engine.dense import DenseEngine
 from structure_net.engine.engine import Engine, Learner
@@ -9,6 +9,7 @@ from structure_net.engine.native import NativeEngine, best_path, compilers
 from structure_net.engine.optimizer import AdamW
 
 __all__ = [
+    "CSR_CROSSOVER",
     "ENGINES",
     "AdamW",
     "Batch",
@@ -19,6 +20,7 @@ __all__ = [
     "Engine",
     "Learner",
     "NativeEngine",
+    "RawSamples",
     "best_path",
     "choose_engine",
     "compilers",

@@ -84,5 +84,4 @@ NOT_BUILT_COMMANDS: dict[str, str] = {
     "evaluate": "accuracy and robustness of a saved network",
     "records": "the outbox of experiment records",
     "export": "handing results on",
-    "bench": "the benchmark",
 }

@@ -113,6 +113,7 @@ COMMANDS = {
     "doctor": application()["doctor"],
     "config show": application()["config"]["show"],
     "config check": application()["config"]["check"],
+    "bench": application()["bench"],
 }
 
 

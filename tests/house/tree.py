@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("engine", "learning_rates", "reporting"),
     ("training",),
     ("executors",),
-    ("tournament",),
+    ("tournament", "bench"),
     ("cli",),
 )
 

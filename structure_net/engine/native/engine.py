@@ -16,6 +16,7 @@ from structure_net.engine.batches import Batch
 from structure_net.engine.engine import Engine, Learner
 from structure_net.engine.native.library import load_library
 from structure_net.engine.native.memory import (
+    AHEAD,
     LARGEST_BLOCK,
     Arena,
     Blocks,
@@ -98,8 +99,8 @@ class _Bound:
             units = connections.rows[order].astype(np.int32)
             view.sources, view.units = connections.sources, connections.units
             view.row_pointers = self._at(connections.row_pointers)
-            view.columns = self._at(connections.columns)
-            view.source_pointers, view.source_units = self._at(ends), self._at(units)
+            view.columns = self._at(_padded(connections.columns))
+            view.source_pointers, view.source_units = self._at(ends), self._at(_padded(units))
             view.source_order = self._at(order)
             view.weights, view.biases = weights, biases
             weights, biases = weights + len(order), biases + connections.units
@@ -131,6 +132,11 @@ class _Bound:
     def _at(self, array: np.ndarray) -> int:
         self._kept.append(np.ascontiguousarray(array, dtype=np.int32))
         return int(self._kept[-1].ctypes.data)
+
+
+def _padded(places: np.ndarray) -> np.ndarray:
+    """The kernels ask for the row of a connection a few places further on."""
+    return np.concatenate([places, np.zeros(AHEAD, dtype=places.dtype)])
 
 
 def _update(optimizer: AdamW, rate: float) -> UpdateView:

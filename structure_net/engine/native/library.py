@@ -28,7 +28,14 @@ BASE_FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-Wno-
 PATHS: dict[str, tuple[frozenset[str], tuple[str, ...]]] = {
     "avx512": (
         frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"}),
-        ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma"),
+        (
+            "-mavx512f",
+            "-mavx512bw",
+            "-mavx512vl",
+            "-mavx512dq",
+            "-mfma",
+            "-mprefer-vector-width=512",
+        ),
     ),
     "avx2": (frozenset({"avx2", "fma"}), ("-mavx2", "-mfma")),
     "portable": (frozenset(), ()),

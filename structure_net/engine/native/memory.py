@@ -11,6 +11,7 @@ from structure_net.engine.batches import Batch, RawSamples
 
 GROUP = 32  # samples in one pair of vectors
 LARGEST_BLOCK = 256  # samples whose partial sums fit the registers
+AHEAD = 3  # entries behind the end of a connection list that may be read, not used
 ALIGNMENT = 64  # bytes; an unaligned 512-bit access touches two cache lines
 SAMPLE_ORDER = np.concatenate([np.arange(0, GROUP, 2), np.arange(1, GROUP, 2)])
 

@@ -5,7 +5,7 @@ from structure_net.engine.choice import CSR_CROSSOVER, ENGINES, choose_engine, m
 from structure_net.engine.csr import CsrEngine
 from structure_net.engine.dense import DenseEngine
 from structure_net.engine.engine import Engine, Learner
-from structure_net.engine.native import NativeEngine, best_path, compilers
+from structure_net.engine.native import NativeEngine, best_path, compilers, load_library
 from structure_net.engine.optimizer import AdamW
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "best_path",
     "choose_engine",
     "compilers",
+    "load_library",
     "make_engine",
 ]

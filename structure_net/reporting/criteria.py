@@ -90,6 +90,6 @@ def _performance(history: History, seconds: float) -> Criterion:
     mean = fmean([result.seconds for result in history.results.values()] or [0.0])
     figure = (
         f"{rate:.2f} experiments a second (wanted {EXPECTED_EXPERIMENTS_PER_SECOND:.0f}), "
-        f"{mean:.1f} s of training each"
+        f"{mean:.2g} s of training each"
     )
     return _criterion("Performance", rate >= EXPECTED_EXPERIMENTS_PER_SECOND, figure)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from structure_net.datasets import Dataset, load
+from structure_net.engine import load_library
 from structure_net.environment import DECIDES_BITS, facts
 from structure_net.errors import DataError, UsageError
 from structure_net.evolution import FITNESS, SELECTION, Evolution
@@ -16,6 +17,7 @@ from structure_net.executors import slots_of
 from structure_net.files import atomic_write
 from structure_net.schema import (
     FREE_OF_RESULTS,
+    Config,
     Given,
     Resolved,
     config_toml,
@@ -42,7 +44,7 @@ def start(resolved: Resolved) -> Tournament:
     config = resolved.config
     FITNESS.get(config.fitness)
     SELECTION.get(config.selection)
-    slots_of(config)
+    _check_engine(config)
     dataset = load(config.dataset, config.data_dir, limit_train=config.limit_train)
     data = dataset_facts(dataset, config)
     batch_size_of(config, data)
@@ -61,6 +63,17 @@ def start(resolved: Resolved) -> Tournament:
         )
         until_it_stands.pop_all()
     return tournament
+
+
+def _check_engine(config: Config) -> None:
+    """UsageError where the devices, or the engine on them, cannot be had."""
+    if slots_of(config)[0].device != "cpu" and config.engine == "native":
+        raise UsageError(
+            "engine native trains on processors, and this run would use a CUDA device. Take "
+            "--device cpu, or --engine auto."
+        )
+    if config.engine == "native":
+        load_library()
 
 
 def resume(run: Path, changes: Given | None = None) -> Tournament:

@@ -69,3 +69,10 @@ def test_usable_cores_respect_the_affinity() -> None:
         assert usable_cores() == 1
     finally:
         os.sched_setaffinity(0, before)
+
+
+def test_the_native_engine_is_for_processors(two_gpus: None) -> None:
+    from structure_net import start
+
+    with pytest.raises(UsageError, match="native trains on processors"):
+        start(resolve(preset="quick", device="cuda", engine="native"))

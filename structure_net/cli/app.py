@@ -44,6 +44,7 @@ def application() -> App:
             f"Not built yet: {', '.join(NOT_BUILT_COMMANDS)}."
         ),
         version=version,
+        help_format="plaintext",
         result_action="return_value",
     )
     app.command(tournament)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -24,9 +23,9 @@ def program(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
     "arguments", [["--help"], ["tournament", "--help"], ["--version"], ["tournament", "--epochz"]]
 )
 def test_help_and_errors_take_less_than_half_a_second(arguments):
-    """Processor time of the process: the wall clock of a machine that is busy says nothing."""
+    """Processor time of the process, the least of five: what else runs can only add to it."""
     seconds = []
-    for _ in range(3):
+    for _ in range(5):
         before = os.times()
         program(*arguments)
         after = os.times()
@@ -36,7 +35,7 @@ def test_help_and_errors_take_less_than_half_a_second(arguments):
             - before.children_user
             - before.children_system
         )
-    assert statistics.median(seconds) < 0.5
+    assert min(seconds) < 0.5
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["tournament", "--help"], ["config", "show"]])

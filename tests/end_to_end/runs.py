@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,13 @@ def begin(directory: Path, *options: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ},
+        preexec_fn=_heed_interrupts,
     )
+
+
+def _heed_interrupts() -> None:
+    """A test run in the background inherits that Ctrl-C is ignored; a user at a shell does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def dump(directory: Path) -> list[str]:

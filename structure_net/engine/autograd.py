@@ -1,4 +1,4 @@
-"""What the engines in pure torch share: steps by autograd, given a way to multiply."""
+"""The engines in pure torch: steps by autograd, given a way to multiply."""
 
 from __future__ import annotations
 
@@ -10,40 +10,45 @@ from torch import Tensor
 from torch.nn import functional
 
 from structure_net.engine.batches import Batch
-from structure_net.engine.engine import Learner
+from structure_net.engine.engine import Engine, Learner
 from structure_net.networks import Network, Product
 
 ProductOf = Callable[[Network], Product]
 
 
-def train_by_autograd(
-    product_of: ProductOf,
-    learners: Sequence[Learner],
-    batches: Iterable[Batch],
-    rates: Float[Tensor, "steps learners"],
-) -> Float[Tensor, "steps learners"]:
-    """`Engine.train_steps` with the products that `product_of` makes for each network."""
-    losses = torch.zeros(rates.shape)
-    products = [product_of(learner.network) for learner in learners]
-    for step, (inputs, targets) in enumerate(batches):
-        for place, learner in enumerate(learners):
-            logits = learner.network(inputs, products[place])
-            loss = functional.cross_entropy(logits, targets)
-            (gradient,) = torch.autograd.grad(loss, learner.network.values)
-            learner.optimizer.step(gradient, float(rates[step, place]))
-            losses[step, place] = loss.detach()
-    return losses
+class AutogradEngine(Engine):
+    """`product_of` makes, for each network, the way to multiply its sparse layers."""
 
+    def __init__(self, name: str, product_of: ProductOf) -> None:
+        self.name = name
+        self._product_of = product_of
 
-@torch.no_grad()
-def evaluate_by(
-    product: Product, network: Network, batches: Iterable[Batch]
-) -> tuple[float, float, int]:
-    """`Engine.evaluate` with that product."""
-    correct, loss, count = 0, 0.0, 0
-    for inputs, targets in batches:
-        logits = network(inputs, product)
-        correct += int((logits.argmax(1) == targets).sum())
-        loss += float(functional.cross_entropy(logits, targets, reduction="sum"))
-        count += len(targets)
-    return correct / count, loss / count, count
+    def train_steps(
+        self,
+        learners: Sequence[Learner],
+        batches: Iterable[Batch],
+        rates: Float[Tensor, "steps learners"],
+    ) -> Float[Tensor, "steps learners"]:
+        """See Engine."""
+        losses = torch.zeros(rates.shape)
+        products = [self._product_of(learner.network) for learner in learners]
+        for step, (inputs, targets) in enumerate(batches):
+            for place, learner in enumerate(learners):
+                logits = learner.network(inputs, products[place])
+                loss = functional.cross_entropy(logits, targets)
+                (gradient,) = torch.autograd.grad(loss, learner.network.values)
+                learner.optimizer.step(gradient, float(rates[step, place]))
+                losses[step, place] = loss.detach()
+        return losses
+
+    @torch.no_grad()
+    def evaluate(self, network: Network, batches: Iterable[Batch]) -> tuple[float, float, int]:
+        """See Engine."""
+        product = self._product_of(network)
+        correct, loss, count = 0, 0.0, 0
+        for inputs, targets in batches:
+            logits = network(inputs, product)
+            correct += int((logits.argmax(1) == targets).sum())
+            loss += float(functional.cross_entropy(logits, targets, reduction="sum"))
+            count += len(targets)
+        return correct / count, loss / count, count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -12,7 +13,7 @@ from structure_net.engine.engine import Engine
 from structure_net.engine.native import NativeEngine, NoCompilerError, load_library
 from structure_net.genome import Genome, overall_density
 
-ENGINES: dict[str, type[Engine]] = {
+ENGINES: dict[str, Callable[[], Engine]] = {
     "native": NativeEngine,
     "dense": DenseEngine,
     "csr": CsrEngine,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from structure_net.engine.autograd import evaluate_by, train_by_autograd
-from structure_net.engine.batches import Batch
-from structure_net.engine.engine import Engine, Learner
+from structure_net.engine.autograd import AutogradEngine
 from structure_net.networks import Network, Product, SparseLayer
 
 
@@ -80,25 +78,6 @@ class _SparseProduct(torch.autograd.Function):
         return from_weights, from_h, None
 
 
-class CsrEngine(Engine):
-    """torch's CSR products and `sampled_addmm` for the gradient at the connections only."""
-
-    name = "csr"
-
-    def train_steps(
-        self,
-        learners: Sequence[Learner],
-        batches: Iterable[Batch],
-        rates: Float[Tensor, "steps learners"],
-    ) -> Float[Tensor, "steps learners"]:
-        """See Engine."""
-        return train_by_autograd(_product, learners, batches, rates)
-
-    def evaluate(self, network: Network, batches: Iterable[Batch]) -> tuple[float, float, int]:
-        """See Engine."""
-        return evaluate_by(_product(network), network, batches)
-
-
 def _product(network: Network) -> Product:
     patterns = [_Pattern(network.layer(index)) for index in range(len(network.layers))]
 
@@ -110,3 +89,7 @@ def _product(network: Network) -> Product:
         return result
 
     return multiply
+
+
+# torch's CSR products and `sampled_addmm` for the gradient at the connections only.
+CsrEngine = partial(AutogradEngine, "csr", _product)

@@ -5,16 +5,14 @@ Right where a dense product is fast: GPUs, and processors above the crossover de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from structure_net.engine.autograd import evaluate_by, train_by_autograd
-from structure_net.engine.batches import Batch
-from structure_net.engine.engine import Engine, Learner
+from structure_net.engine.autograd import AutogradEngine
 from structure_net.networks import Network, Product
 
 
@@ -46,25 +44,6 @@ class _DenseProduct(torch.autograd.Function):
         return from_weights, from_h, None, None
 
 
-class DenseEngine(Engine):
-    """fp32 dense products through reused operands."""
-
-    name = "dense"
-
-    def train_steps(
-        self,
-        learners: Sequence[Learner],
-        batches: Iterable[Batch],
-        rates: Float[Tensor, "steps learners"],
-    ) -> Float[Tensor, "steps learners"]:
-        """See Engine."""
-        return train_by_autograd(_product, learners, batches, rates)
-
-    def evaluate(self, network: Network, batches: Iterable[Batch]) -> tuple[float, float, int]:
-        """See Engine."""
-        return evaluate_by(_product(network), network, batches)
-
-
 def _product(network: Network) -> Product:
     device = network.values.device
     layers = [network.layer(index) for index in range(len(network.layers))]
@@ -79,3 +58,7 @@ def _product(network: Network) -> Product:
         return result
 
     return multiply
+
+
+# fp32 dense products through reused operands.
+DenseEngine = partial(AutogradEngine, "dense", _product)

@@ -32,18 +32,49 @@ def facts() -> dict[str, Any]:
     }
 
 
-def memory_bytes() -> int:
-    """Memory this process may use: the machine's, or its control group's limit if lower."""
+def memory_bytes(root: Path = Path("/")) -> int:
+    """Memory this process may use: the machine's, or the limit of its control group or of one
+    around that, whichever is lowest. `root` is where `sys` and `proc` are."""
     import psutil
 
-    total = int(psutil.virtual_memory().total)
-    limits = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-    for name in limits:
-        try:
-            total = min(total, int(Path(name).read_text()))
-        except (OSError, ValueError):
-            continue
-    return total
+    limits = (_number(folder / name) for folder, name in _memory_groups(root))
+    return min([int(psutil.virtual_memory().total), *(limit for limit in limits if limit)])
+
+
+def memory_kills(root: Path = Path("/")) -> int:
+    """How many processes the kernel has killed for want of memory in the own control group."""
+    for folder, _ in _memory_groups(root):
+        for name in ("memory.events", "memory.oom_control"):
+            try:
+                words = (folder / name).read_text().split()
+                return int(words[words.index("oom_kill") + 1])
+            except (OSError, ValueError, IndexError):
+                continue
+    return 0
+
+
+def _memory_groups(root: Path) -> list[tuple[Path, str]]:
+    """Folders of the own control group and those around it, versions 2 and 1, innermost first,
+    with the file that holds the limit of each."""
+    mounts = {"": ("sys/fs/cgroup", "memory.max")}
+    mounts["memory"] = ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = []
+    own = {line.split(":")[1]: line.split(":", 2)[2] for line in lines if line.count(":") >= 2}
+    found = []
+    for controllers, (mount, name) in mounts.items():
+        path = Path(own.get(controllers, "/").lstrip("/"))
+        found += [(root / mount / part, name) for part in (path, *path.parents)]
+    return found
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # absent, or "max"
+        return None
 
 
 def _version_of(package: str) -> str:

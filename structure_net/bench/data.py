@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from structure_net.bench.workloads import TRAINING_SAMPLES, VALIDATION_SAMPLES, Workload, images
 from structure_net.engine import Batch, RawSamples
 
 SCALE, MEAN, DEVIATION = 255.0, 0.5, 0.29  # of uniform 8-bit values
+
+Tensors = list[tuple[Tensor, Tensor]]
 
 
 def batches_of(
@@ -24,7 +28,7 @@ def batches_of(
     for step in range(steps):
         start = step % whole * batch_size
         rows = np.arange(start, start + batch_size)
-        raw = RawSamples(pixels, rows, None, pixels.shape[-1], factor, shift)
+        raw = RawSamples(pixels, rows, factor, shift)
 
         def prepare(start: int = start) -> Tensor:
             values = torch.from_numpy(pixels[start : start + batch_size]).flatten(1).float()
@@ -33,11 +37,38 @@ def batches_of(
         yield Batch(labels[rows], prepare, raw)
 
 
-def tensors_of(
-    pixels: np.ndarray, labels: np.ndarray, batch_size: int
-) -> list[tuple[Tensor, Tensor]]:
-    """The same batches as ready tensors: the reference does not pay for preparing them."""
-    whole = len(pixels) // batch_size
-    return [
-        (batch.inputs, batch.targets) for batch in batches_of(pixels, labels, batch_size, whole)
-    ]
+@dataclass(frozen=True)
+class Parts:
+    """The drawn training and validation images of all workloads."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def draw(cls) -> Parts:
+        """The same on every machine."""
+        return cls(*images(TRAINING_SAMPLES + VALIDATION_SAMPLES))
+
+    def training(self, batch_size: int, steps: int) -> Iterator[Batch]:
+        """Fresh batches, which prepare themselves when they are used."""
+        end = TRAINING_SAMPLES
+        return batches_of(self.pixels[:end], self.labels[:end], batch_size, steps)
+
+    def validation(self, samples: int) -> list[Batch]:
+        """One batch, or none."""
+        if samples == 0:
+            return []
+        here = slice(TRAINING_SAMPLES, TRAINING_SAMPLES + samples)
+        return list(batches_of(self.pixels[here], self.labels[here], samples, 1))
+
+    def tensors(self, workload: Workload) -> tuple[Tensors, Tensors]:
+        """Both parts ready as a reference wants them: it does not pay for preparing them."""
+        size = workload.batch_size
+        training = self.training(size, min(workload.steps, TRAINING_SAMPLES // size))
+        validation = self.validation(workload.validation)
+        return tensors_of(training), tensors_of(validation)
+
+
+def tensors_of(batches: Iterator[Batch] | list[Batch]) -> Tensors:
+    """Standardised inputs and class numbers of each batch."""
+    return [(batch.inputs, batch.targets) for batch in batches]

@@ -1,61 +1,70 @@
 """Interleaved measurements: ours, plain, strong, in turn; ratios round by round, medians over them.
 
 Machines are shared and change their speed; a ratio within a round cancels that, a single time does
-not. Preparing the data is inside our time and outside the reference's; building networks is outside
-both, since a real training does it once in thousands of steps.
+not. Preparing the training data is inside our time and outside the reference's; building networks
+is outside both, since a real training does it once in thousands of steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from structure_net.bench.ours import Crew
+from structure_net.bench.data import Parts
+from structure_net.bench.end_to_end import Contest, hold, train_alike
+from structure_net.bench.ours import Crew, chosen_engine
+from structure_net.bench.peers import Peer, installed
+from structure_net.bench.phases import Breakdown, breakdown
 from structure_net.bench.reference import ReferenceTrainer
-from structure_net.bench.workloads import (
-    DENSITIES,
-    SHAPES,
-    WORKLOAD,
-    Workload,
-    generation,
-    images,
-    single,
-)
-from structure_net.environment import facts
+from structure_net.bench.workloads import DENSITIES, SHAPES, Workload, generation, single
 
-SAMPLES = 2048
+REFERENCES = ("plain", "strong")
+PEER_SHAPE = "A"
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured. The full scale takes about 6 minutes on two cores."""
+    """How much is measured."""
 
     rounds: int
     networks: int
     steps: int
     single_steps: int
+    contest_rounds: int
+    contest: Contest
+    phase_steps: int
 
 
-FULL = Scale(rounds=9, networks=64, steps=8, single_steps=24)
-QUICK = Scale(rounds=3, networks=16, steps=4, single_steps=8)
+# On two cores about 14 minutes, and below one.
+FULL = Scale(7, 64, 8, 36, 3, Contest(16, 2, 3, 10_240), 8)
+QUICK = Scale(2, 16, 4, 9, 1, Contest(8, 2, 1, 2_560), 2)
 
 
 @dataclass
 class Timing:
-    """Seconds of each round, and the last losses of all sides as evidence of equal work."""
+    """Seconds of each round by side, and the difference of what both sides learned as evidence of
+    equal work: of the last losses, or of the tournament's mean validation accuracies."""
 
     workload: Workload
-    ours: list[float] = field(default_factory=list)
-    plain: list[float] = field(default_factory=list)
-    strong: list[float] = field(default_factory=list)
-    loss_difference: float = 0.0
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    difference: float = 0.0
+    details: dict[str, Any] = field(default_factory=dict)
+    engines: tuple[str, ...] = ()
+
+    def add(self, side: str, seconds: float) -> None:
+        self.seconds.setdefault(side, []).append(seconds)
 
     def ratio(self, side: str) -> float:
-        """Median over the rounds of reference seconds / our seconds."""
-        reference = self.plain if side == "plain" else self.strong
-        return median(theirs / own for theirs, own in zip(reference, self.ours, strict=True))
+        """Median over the rounds of that side's seconds / our seconds."""
+        pairs = zip(self.seconds[side], self.seconds["ours"], strict=True)
+        return median(theirs / own for theirs, own in pairs)
+
+    @property
+    def others(self) -> list[str]:
+        """Every side but ours."""
+        return [side for side in self.seconds if side != "ours"]
 
     def as_json(self) -> dict[str, Any]:
         networks, steps = len(self.workload.genomes), self.workload.steps
@@ -63,68 +72,109 @@ class Timing:
             "networks": networks,
             "steps": steps,
             "batch_size": self.workload.batch_size,
-            "connections": sum(sum(genome.counts) for genome in self.workload.genomes),
+            "validation_samples": self.workload.validation,
+            "connections": self.workload.connections,
+            "engines": list(self.engines),
             "milliseconds_per_step": {
-                side: 1e3 * median(getattr(self, side)) / networks / steps
-                for side in ("ours", "plain", "strong")
+                side: 1e3 * median(values) / networks / steps
+                for side, values in self.seconds.items()
             },
-            "ratio": {side: self.ratio(side) for side in ("plain", "strong")},
-            "rounds": {side: getattr(self, side) for side in ("ours", "plain", "strong")},
-            "loss_difference": self.loss_difference,
+            "ratio": {side: self.ratio(side) for side in self.others},
+            "rounds": self.seconds,
+            "difference": self.difference,
+            **self.details,
         }
 
 
-def workloads(scale: Scale, cores: int) -> list[Workload]:
-    """The mixed generation, then every shape at every density, one copy a core."""
-    singles = [
-        single(shape, density, cores, scale.single_steps)
-        for shape in SHAPES
-        for density in DENSITIES
-    ]
-    return [generation(scale.networks, scale.steps), *singles]
+Told = str | Timing | Breakdown
 
 
-def measure(scale: Scale, cores: int, engines: Sequence[str]) -> Iterator[Timing]:
-    """One Timing for each workload as it is done."""
-    from structure_net.bench.data import tensors_of
+def names() -> list[str]:
+    """Every workload, in the order of measuring."""
+    singles = [f"{shape}@{density:g}" for shape in SHAPES for density in DENSITIES]
+    return ["generation", *singles, "tournament"]
 
-    pixels, labels = images(SAMPLES)
-    crew = Crew(cores, SAMPLES)
-    try:
-        for workload in workloads(scale, cores):
-            batches = tensors_of(pixels, labels, workload.batch_size)
-            timing = Timing(workload)
-            plain = ReferenceTrainer(workload, strong=False, threads=cores)
-            strong = ReferenceTrainer(workload, strong=True, threads=cores)
-            crew.train(workload, engines)  # warm: kernels compiled, memory touched
-            for _ in range(scale.rounds):
-                seconds, own = crew.train(workload, engines)
-                timing.ours.append(seconds)
-                seconds, theirs = plain.train(batches)
-                timing.plain.append(seconds)
-                timing.strong.append(strong.train(batches)[0])
+
+def measure(
+    scale: Scale, cores: int, engines: Sequence[str], only: Collection[str] | None = None
+) -> Iterator[Told]:
+    """A Timing for each workload as it is done, for the single shapes a Breakdown after it; and
+    text in between that says what is being done. `only` names some of the workloads."""
+    wanted = [name for name in names() if only is None or name in only]
+    yield f"{cores} processes start"
+    if fixed := [name for name in wanted if name != "tournament"]:
+        crew = Crew(cores)
+        try:
+            for workload in (_workload(name, scale, cores) for name in fixed):
+                yield from _fixed(workload, scale, cores, engines, crew)
+        finally:
+            crew.close()
+    if "tournament" in wanted:
+        yield from _tournament(scale, cores, engines)
+
+
+def _workload(name: str, scale: Scale, cores: int) -> Workload:
+    """The single shapes in one copy a core."""
+    if name == "generation":
+        return generation(scale.networks, scale.steps)
+    shape, density = name.split("@")
+    return single(shape, float(density), cores, scale.single_steps)
+
+
+def _fixed(
+    workload: Workload, scale: Scale, cores: int, engines: Sequence[str], crew: Crew
+) -> Iterator[Told]:
+    training, validation = Parts.draw().tensors(workload)
+    used = {chosen_engine(genome, engines) for genome in workload.genomes}
+    timing = Timing(workload, engines=tuple(sorted(used)))
+    peers: list[Peer] = installed() if workload.name.startswith(PEER_SHAPE) else []
+    crew.train(workload, engines)  # warm: kernels compiled, memory touched
+    for number in range(scale.rounds):
+        yield f"{workload.name}: round {number + 1} of {scale.rounds}"
+        seconds, own = crew.train(workload, engines)
+        timing.add("ours", seconds)
+        for side in REFERENCES:
+            trainer = ReferenceTrainer(workload, strong=side == "strong", threads=cores)
+            seconds, theirs = trainer.train(training, validation)
+            timing.add(side, seconds)
+            if side == "plain":
                 worst = max(abs(one - other) for one, other in zip(own, theirs, strict=True))
-                timing.loss_difference = max(timing.loss_difference, worst)
-            yield timing
-    finally:
-        crew.close()
+                timing.difference = max(timing.difference, worst)
+        for peer in peers:
+            timing.add(peer.name, peer.train(workload, training, validation, cores))
+    yield timing
+    if workload.validation:
+        yield f"{workload.name}: phases"
+        engine = chosen_engine(workload.genomes[0], engines)
+        yield breakdown(workload, engine, scale.phase_steps, cores)
 
 
-def report(timings: Sequence[Timing], scale: Scale, cores: int, engines: Sequence[str]) -> Any:
-    """The published JSON: ratios first, then everything behind them."""
-    ratios: dict[str, Any] = {"single": {}}
-    for timing in timings:
-        both = {side: timing.ratio(side) for side in ("plain", "strong")}
-        if timing.workload.name == "generation":
-            ratios["generation"] = both
-        else:
-            ratios["single"][timing.workload.name] = both
-    return {
-        "workload": WORKLOAD,
-        "ratios": ratios,
-        "engines": list(engines),
-        "cores": cores,
-        "rounds": scale.rounds,
-        "workloads": {timing.workload.name: timing.as_json() for timing in timings},
-        "environment": facts(),
+def _tournament(scale: Scale, cores: int, engines: Sequence[str]) -> Iterator[Told]:
+    contest, timing, starts = scale.contest, None, []
+    for number in range(scale.contest_rounds):
+        yield f"tournament: round {number + 1} of {scale.contest_rounds}"
+        held = hold(contest, cores, engines)
+        if timing is None:
+            used = {result.engine for result in held.results}
+            timing = Timing(held.workload, engines=tuple(sorted(used)))
+        timing.add("ours", held.seconds)
+        starts.append(held.start_seconds)
+        own = [result.validation_accuracy for result in held.results]
+        for side in REFERENCES:
+            yield f"tournament: round {number + 1} of {scale.contest_rounds}, {side}"
+            seconds, theirs = train_alike(held, strong=side == "strong", threads=cores)
+            timing.add(side, seconds)
+            if side == "plain":
+                gap = abs(sum(own) - sum(theirs)) / len(own)
+                timing.difference = max(timing.difference, gap)
+    assert timing is not None  # there is at least one round
+    timing.details = {
+        "competitors": contest.competitors,
+        "generations": contest.generations,
+        "epochs": contest.epochs,
+        "images": contest.images,
+        "failed": held.failed,
+        "start_seconds": median(starts),
+        "reference_share": 1.0,  # the references train every step of every finished trial
     }
+    yield timing

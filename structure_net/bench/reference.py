@@ -7,16 +7,19 @@ products where the processor has them.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from structure_net.bench.data import Tensors
 from structure_net.bench.workloads import RATE, Workload
-from structure_net.genome import Genome
-from structure_net.networks import Network, build_network
+from structure_net.networks import ACTIVATION_FUNCTIONS, Network, build_network
 
 WEIGHT_DECAY = 1e-4
+RMS_EPSILON = 1e-6  # as in our networks
 
 
 class MaskedNetwork(nn.Module):
@@ -33,14 +36,89 @@ class MaskedNetwork(nn.Module):
         self.biases = nn.ParameterList(network.biases(index).detach().clone() for index in layers)
         ones = [torch.ones(len(network.layer(index))) for index in layers]
         self.masks = [network.layer(index).dense(ones[index]) for index in layers]
+        self.normalised = network.genome.normalisation == "rms"
+        self.activation = ACTIVATION_FUNCTIONS[network.genome.activation]
 
     def forward(self, inputs: Tensor) -> Tensor:
         h = inputs
         for index, (weights, biases) in enumerate(zip(self.weights, self.biases, strict=True)):
-            h = functional.linear(h, weights * self.masks[index], biases)
-            if index < len(self.masks) - 1:
-                h = torch.relu(h)
+            last = index == len(self.masks) - 1
+            if self.normalised and not last:
+                z = functional.linear(h, weights * self.masks[index])
+                h = functional.rms_norm(z, z.shape[1:], eps=RMS_EPSILON) + biases
+            else:
+                h = functional.linear(h, weights * self.masks[index], biases)
+            h = h if last else self.activation(h)
         return h
+
+
+class Apprentice:
+    """A network and an optimizer as torch's own programs train them: what a side times."""
+
+    def __init__(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self.network = network
+        self.optimizer = optimizer
+
+    def step(self, inputs: Tensor, targets: Tensor) -> float:
+        """One step; the loss before it."""
+        loss = functional.cross_entropy(self.network(inputs), targets)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.update()
+        return float(loss.detach())
+
+    def update(self) -> None:
+        """The optimizer's step."""
+        self.optimizer.step()
+
+    @torch.no_grad()
+    def evaluate(self, batches: Tensors) -> tuple[float, float]:
+        """(accuracy, mean cross-entropy) over all samples of `batches`."""
+        correct, loss, count = 0, 0.0, 0
+        for inputs, targets in batches:
+            logits = self.network(inputs)
+            correct += int((logits.argmax(1) == targets).sum())
+            loss += float(functional.cross_entropy(logits, targets, reduction="sum"))
+            count += len(targets)
+        return correct / count, loss / count
+
+
+def masked(network: Network, *, strong: bool, rate: float = RATE) -> Apprentice:
+    """The reference for a network, with its connections and weights."""
+    dense = MaskedNetwork(network)
+    optimizer = torch.optim.AdamW(
+        dense.parameters(), lr=rate, weight_decay=WEIGHT_DECAY, fused=strong
+    )
+    return Apprentice(dense, optimizer)
+
+
+@contextmanager
+def torch_as(*, strong: bool, threads: int) -> Iterator[None]:
+    """Inside: so many threads, and 16-bit products for the strong reference."""
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("medium" if strong else "highest")
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.set_float32_matmul_precision(before[1])
+
+
+def timed(
+    apprentice: Apprentice, steps: int, training: Tensors, validation: Tensors
+) -> tuple[float, float]:
+    """Seconds of `steps` steps and one evaluation, and the last loss. One step of each comes
+    before the clock starts."""
+    loss = apprentice.step(*training[0])
+    if validation:
+        apprentice.evaluate(validation)
+    began = time.perf_counter()
+    for number in range(steps):
+        loss = apprentice.step(*training[number % len(training)])
+    if validation:
+        apprentice.evaluate(validation)
+    return time.perf_counter() - began, loss
 
 
 class ReferenceTrainer:
@@ -51,41 +129,16 @@ class ReferenceTrainer:
         self._strong = strong
         self._threads = threads
 
-    def train(self, batches: list[tuple[Tensor, Tensor]]) -> tuple[float, list[float]]:
-        """Every network for the workload's steps over `batches`: seconds, and its last loss.
-
-        Each network is built, and takes one step, before its clock starts.
-        """
-        before = torch.get_num_threads(), torch.get_float32_matmul_precision()
-        torch.set_num_threads(self._threads)
-        torch.set_float32_matmul_precision("medium" if self._strong else "highest")
-        try:
+    def train(self, training: Tensors, validation: Tensors) -> tuple[float, list[float]]:
+        """Every network for the workload's steps, then its evaluation: seconds, and last losses."""
+        with torch_as(strong=self._strong, threads=self._threads):
             done = [
-                self._one(genome, seed, batches)
+                timed(
+                    masked(build_network(genome, seed), strong=self._strong),
+                    self._workload.steps,
+                    training,
+                    validation,
+                )
                 for seed, genome in enumerate(self._workload.genomes)
             ]
-        finally:
-            torch.set_num_threads(before[0])
-            torch.set_float32_matmul_precision(before[1])
         return sum(seconds for seconds, _ in done), [loss for _, loss in done]
-
-    def _one(
-        self, genome: Genome, seed: int, batches: list[tuple[Tensor, Tensor]]
-    ) -> tuple[float, float]:
-        network = MaskedNetwork(build_network(genome, seed))
-        optimizer = torch.optim.AdamW(
-            network.parameters(), lr=RATE, weight_decay=WEIGHT_DECAY, fused=self._strong
-        )
-
-        def step(inputs: Tensor, targets: Tensor) -> float:
-            loss = functional.cross_entropy(network(inputs), targets)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            return float(loss.detach())
-
-        loss = step(*batches[0])
-        began = time.perf_counter()
-        for number in range(self._workload.steps):
-            loss = step(*batches[number % len(batches)])
-        return time.perf_counter() - began, loss

@@ -1,6 +1,7 @@
 """What is timed: fixed networks over fixed data, so that figures of two machines compare.
 
-`WORKLOAD` changes whenever anything here does; results of different workloads are not comparable.
+`WORKLOAD` changes whenever anything here does, or the tournament of `end_to_end`; results of
+different workloads are not comparable.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from structure_net.genome import Genome, allocate, genome_of, shapes_of
 from structure_net.schema import resolve
 from structure_net.seeding import derive
 
-WORKLOAD = "1"
+WORKLOAD = "2"
 INPUTS, CLASSES = 3072, 10
 BATCH_SIZE = 256
 RATE = 1e-3
@@ -23,15 +24,27 @@ RATE = 1e-3
 SHAPES = {"A": (512, 256, 128), "B": (1536, 768, 384, 192)}
 DENSITIES = (0.01, 0.05, 0.10)
 
+# Drawn images: steps begin again at the first when the training part is used up.
+TRAINING_SAMPLES = 2048
+VALIDATION_SAMPLES = 1024
+VALIDATION_SHARE = 9  # training samples for each validation sample, as by --validation-fraction 0.1
+
 
 @dataclass(frozen=True)
 class Workload:
-    """Networks that are each trained for `steps` steps of `batch_size` samples."""
+    """Networks that are each trained for `steps` steps of `batch_size` samples, and then measured
+    on `validation` samples."""
 
     name: str
     genomes: tuple[Genome, ...]
     steps: int
     batch_size: int = BATCH_SIZE
+    validation: int = 0
+
+    @property
+    def connections(self) -> int:
+        """Of all networks together."""
+        return sum(sum(genome.counts) for genome in self.genomes)
 
 
 def generation(size: int, steps: int) -> Workload:
@@ -42,11 +55,14 @@ def generation(size: int, steps: int) -> Workload:
 
 
 def single(shape: str, density: float, copies: int, steps: int) -> Workload:
-    """One shape at one density; `copies` of it, so that every core has one to train."""
+    """One shape at one density for an epoch with its evaluation; `copies` of it, so that every
+    core has one to train."""
     shapes = shapes_of(INPUTS, SHAPES[shape], CLASSES)
     counts = allocate(shapes, density)
     genome = genome_of(INPUTS, SHAPES[shape], CLASSES, counts, base_learning_rate=RATE)
-    return Workload(f"{shape}@{density:g}", (genome,) * copies, steps)
+    validation = min(steps * BATCH_SIZE // VALIDATION_SHARE, VALIDATION_SAMPLES)
+    name = f"{shape}@{density:g}"
+    return Workload(name, (genome,) * copies, steps, validation=validation)
 
 
 def images(count: int) -> tuple[np.ndarray, np.ndarray]:

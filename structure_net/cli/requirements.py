@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from structure_net.environment import memory_bytes
-from structure_net.errors import DataError
+from structure_net.errors import DataError, UsageError
 
 State = Literal["ok", "missing", "problem"]
 GB = 10**9
@@ -65,6 +65,7 @@ def all_checks(run_folder: Path = Path("runs")) -> list[Check]:
         check_disk(run_folder),
         check_sqlite(sqlite3.sqlite_version_info),
         check_compiler(),
+        check_engine_table(),
         *(check_part(module) for module in OPTIONAL_PARTS),
         check_dataset("digits"),
         check_dataset("cifar10"),
@@ -174,6 +175,31 @@ def check_compiler() -> Check:
         "optional, trains several times faster: sudo apt-get install g++, or pip install ziglang"
     )
     return Check("native engine", "missing", "no C++ compiler", advice, required=False)
+
+
+def check_engine_table() -> Check:
+    """The table behind `--engine auto`: shipped, or measured on this machine."""
+    name = "engine table"
+    if find_spec("torch") is None:
+        return Check(name, "missing", "no torch", "install torch first", required=False)
+    from structure_net.engine import stored_table, table_file, this_machine
+
+    try:
+        stored = stored_table()
+    except UsageError as problem:
+        return Check(name, "problem", str(problem), f"delete {table_file()}")
+    if stored is None:
+        return Check(name, "ok", "shipped", required=False)
+    if stored.machine != this_machine():
+        advice = "structure-net bench --calibrate measures one for this machine"
+        figure = f"shipped; {table_file()} is of another machine, {stored.machine}"
+        return Check(name, "ok", figure, advice, required=False)
+    rows = ", ".join(
+        f"native to {row.native:.0%} and csr to {row.csr:.0%} of {row.possible:,}"
+        for row in stored.crossovers
+        if not row.mixed_precision
+    )
+    return Check(name, "ok", f"calibrated, {table_file()}: {rows}", required=False)
 
 
 def check_part(module: str) -> Check:

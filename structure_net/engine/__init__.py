@@ -1,15 +1,31 @@
 """The fast room: how networks are trained. One interface, several engines, one table to choose."""
 
-from structure_net.engine.batches import Batch, Batches, BatchPlan, RawSamples
-from structure_net.engine.choice import CSR_CROSSOVER, ENGINES, choose_engine, make_engine
+from structure_net.engine.batches import Batch, Batches, BatchPlan, Mixing, RawSamples
+from structure_net.engine.choice import ENGINES, choose_engine, make_engine
 from structure_net.engine.csr import CsrEngine
 from structure_net.engine.dense import DenseEngine
 from structure_net.engine.engine import Engine, Learner
+from structure_net.engine.loss import batch_loss
+from structure_net.engine.memory import Portion, Setting, budget, cohort_bytes, portions
+from structure_net.engine.micro_batches import (
+    MicroBatches,
+    Reduction,
+    free_unused,
+    is_out_of_memory,
+)
 from structure_net.engine.native import NativeEngine, best_path, compilers, load_library
 from structure_net.engine.optimizer import AdamW
+from structure_net.engine.stacked import StackedEngine
+from structure_net.engine.table import (
+    native_is_there,
+    stored_table,
+    table_file,
+    table_in_force,
+    this_machine,
+    write_table,
+)
 
 __all__ = [
-    "CSR_CROSSOVER",
     "ENGINES",
     "AdamW",
     "Batch",
@@ -19,11 +35,29 @@ __all__ = [
     "DenseEngine",
     "Engine",
     "Learner",
+    "MicroBatches",
+    "Mixing",
     "NativeEngine",
+    "Portion",
     "RawSamples",
+    "Reduction",
+    "Setting",
+    "StackedEngine",
+    "batch_loss",
     "best_path",
+    "budget",
     "choose_engine",
+    "cohort_bytes",
     "compilers",
+    "free_unused",
+    "is_out_of_memory",
     "load_library",
     "make_engine",
+    "native_is_there",
+    "portions",
+    "stored_table",
+    "table_file",
+    "table_in_force",
+    "this_machine",
+    "write_table",
 ]

@@ -2,54 +2,60 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from functools import cache
 
 import torch
 
 from structure_net.engine.csr import CsrEngine
 from structure_net.engine.dense import DenseEngine
 from structure_net.engine.engine import Engine
-from structure_net.engine.native import NativeEngine, NoCompilerError, load_library
+from structure_net.engine.native import NativeEngine
+from structure_net.engine.stacked import StackedEngine
+from structure_net.engine.table import native_is_there, table_in_force
 from structure_net.genome import Genome, overall_density
+from structure_net.schema import EngineTable
 
-ENGINES: dict[str, Callable[[], Engine]] = {
-    "native": NativeEngine,
-    "dense": DenseEngine,
-    "csr": CsrEngine,
+# Each takes device type, mixed precision, checkpointing. `native` works in 32 bits and keeps its
+# activations in a buffer of its own.
+ENGINES: dict[str, Callable[[str, bool, bool], Engine]] = {
+    "native": lambda *_: NativeEngine(),
+    "dense": lambda device, mixed_precision, checkpointing: (
+        DenseEngine if device == "cpu" else StackedEngine
+    )(mixed_precision=mixed_precision, checkpointing=checkpointing),
+    "csr": lambda _device, _mixed, checkpointing: CsrEngine(checkpointing=checkpointing),
 }
 
-# Densities above which dense products are faster, on one core with AVX-512 at batch 256. A step of
-# 3072-512-256-128-10 takes at 1, 5, 10 % in milliseconds: native 0.5, 2.1, 4.2; csr 4.5, 7.9, 12.8;
-# dense 14.5 always.
-NATIVE_CROSSOVER = 0.30
-CSR_CROSSOVER = 0.12
 
+def choose_engine(
+    genome: Genome, requested: str, device: str, table: EngineTable | None = None
+) -> str:
+    """The engine's name for one trial; `requested` is the configured one, perhaps `auto`.
 
-def choose_engine(genome: Genome, requested: str, device: str) -> str:
-    """The engine's name for one trial; `requested` is the configured one, perhaps `auto`."""
+    `table` is the run's; None means the one in force for 32-bit products.
+    """
     if requested != "auto":
         return requested
     if device != "cpu":
         return "dense"
+    table = table or table_in_force(mixed_precision=False)
+    possible = sum(source * unit for source, unit in genome.shapes)
+    row = min(table.crossovers, key=lambda row: abs(math.log(row.possible / possible)))
     density = overall_density(genome)
-    if native_is_there():
-        return "native" if density <= NATIVE_CROSSOVER else "dense"
+    if table.kernels and native_is_there():
+        return "native" if density <= row.native else "dense"
     # torch's CSR products on a processor come from MKL, which builds for Arm do not hold.
     sparse = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
-    return "csr" if sparse and density <= CSR_CROSSOVER else "dense"
+    return "csr" if sparse and density <= row.csr else "dense"
 
 
-@cache
-def native_is_there() -> bool:
-    """Whether the kernels are compiled or can be compiled here."""
-    try:
-        load_library()
-    except NoCompilerError:
-        return False
-    return True
+def make_engine(
+    name: str, *, device: str = "cpu", mixed_precision: bool = False, checkpointing: bool = False
+) -> Engine:
+    """The engine of that name for a device.
 
-
-def make_engine(name: str) -> Engine:
-    """The engine of that name."""
-    return ENGINES[name]()
+    `dense` trains network by network on a processor, where the make-up of a cohort must not change
+    a result, and a whole cohort stacked on any other device. `mixed_precision` concerns `dense`,
+    `checkpointing` `dense` and `csr`.
+    """
+    return ENGINES[name](torch.device(device).type, mixed_precision, checkpointing)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from jaxtyping import Float
 from torch import Tensor
 
 from structure_net.engine.batches import Batch
+from structure_net.engine.micro_batches import MicroBatches
 from structure_net.engine.optimizer import AdamW
 from structure_net.networks import Network
 
@@ -26,6 +28,12 @@ class Engine(ABC):
     """Trains and evaluates networks. Members differ in how they multiply, not in what comes out."""
 
     name: str
+
+    @cached_property
+    def micro_batches(self) -> MicroBatches:
+        """Samples that each network takes at a time; an engine that needs no more memory for a
+        larger batch leaves it alone."""
+        return MicroBatches()
 
     @abstractmethod
     def train_steps(

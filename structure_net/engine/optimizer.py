@@ -30,19 +30,29 @@ class AdamW:
         self.first_moment = torch.zeros_like(self.values, requires_grad=False)
         self.second_moment = torch.zeros_like(self.values, requires_grad=False)
         self.multiplier = torch.ones_like(self.values, requires_grad=False)
+        self._scratch: tuple[Tensor, Tensor] | None = None
+
+    def reserve(self) -> tuple[Tensor, Tensor]:
+        """Two vectors that `step` works in. With them a step allocates nothing, so that it cannot
+        run out of memory half-way; made at the first step, since not every engine calls `step`."""
+        if self._scratch is None:
+            values = self.values.detach()
+            self._scratch = torch.empty_like(values), torch.empty_like(values)
+        return self._scratch
 
     @torch.no_grad()
     def step(self, gradient: Float[Tensor, " values"], rate: float) -> None:
-        """Move `values` against `gradient`; `rate` = base learning rate x pace."""
+        """Move `values` against `gradient`; `rate` = base learning rate x pace. All or nothing."""
+        update, rates = self.reserve()
         self.steps += 1
         self.first_moment.lerp_(gradient, 1.0 - FIRST_DECAY)
         self.second_moment.mul_(SECOND_DECAY).addcmul_(gradient, gradient, value=1 - SECOND_DECAY)
         first_correction = 1.0 - FIRST_DECAY**self.steps
         second_correction = math.sqrt(1.0 - SECOND_DECAY**self.steps)
-        update = self.second_moment.sqrt().div_(second_correction).add_(EPSILON)
+        torch.sqrt(self.second_moment, out=update).div_(second_correction).add_(EPSILON)
         torch.div(self.first_moment, update, out=update)
         update.div_(first_correction)
         weights = self.values[: self.connections]
         update[: self.connections].add_(weights, alpha=self.weight_decay)
-        rates = (self.multiplier * rate).clamp_(*self.limits)
+        torch.mul(self.multiplier, rate, out=rates).clamp_(*self.limits)
         self.values.addcmul_(update, rates, value=-1.0)

@@ -4,7 +4,13 @@ from structure_net.evolution.crossover import crossover
 from structure_net.evolution.evolution import Evolution, Outcome, Selected
 from structure_net.evolution.fitness import FITNESS, Fitness
 from structure_net.evolution.mutation import MUTATIONS, WEIGHTS, Mutation, jitter
-from structure_net.evolution.population import World, founder, founders, smallest_genome
+from structure_net.evolution.population import (
+    World,
+    founder,
+    founders,
+    largest_founders,
+    smallest_genome,
+)
 from structure_net.evolution.selection import SELECTION, Member, Selection, rank_key
 
 __all__ = [
@@ -24,6 +30,7 @@ __all__ = [
     "founder",
     "founders",
     "jitter",
+    "largest_founders",
     "rank_key",
     "smallest_genome",
 ]

@@ -12,7 +12,7 @@ def crossover(fitter: Genome, other: Genome, generator: np.random.Generator) -> 
 
     Hidden layers that share an innovation are matched (longest common subsequence); width and
     density of each come together from either parent by a fair coin. Unmatched layers come from the
-    fitter parent. Activation, base learning rate and strategy: a fair coin each.
+    fitter parent. Activation, normalisation, base learning rate and strategy: a fair coin each.
     """
     partner = dict(_matches(fitter, other))
     widths, names, densities = [], [], []
@@ -26,7 +26,7 @@ def crossover(fitter: Genome, other: Genome, generator: np.random.Generator) -> 
     densities.append((fitter, other)[int(generator.integers(2))].output_density)
     genes = {
         name: getattr((fitter, other)[int(generator.integers(2))], name)
-        for name in ("activation", "base_learning_rate", "strategy")
+        for name in ("activation", "normalisation", "base_learning_rate", "strategy")
     }
     base = Genome.model_validate(
         {**{name: getattr(fitter, name) for name in Genome.model_fields}, **genes}

@@ -18,6 +18,7 @@ from structure_net.genome import (
     SetActivation,
     SetDensity,
     SetLearningRate,
+    SetNormalisation,
     SetStrategy,
     overall_density,
 )
@@ -35,6 +36,7 @@ WEIGHTS: dict[str, float] = {
     "learning_rate": 0.10,
     "strategy": 0.10,
     "activation": 0.02,
+    "normalisation": 0.02,
 }
 
 
@@ -94,6 +96,14 @@ def mutate_activation(genome: Genome, world: World, generator: np.random.Generat
     choices = tuple(str(name) for name in world.space.activations)
     chosen = _another(genome.activation, choices, generator)
     return SetActivation.model_validate({"activation": chosen})
+
+
+@MUTATIONS.register("normalisation")
+def mutate_normalisation(genome: Genome, world: World, generator: np.random.Generator) -> Edit:
+    """Another normalisation of the space; refused when there is no other."""
+    choices = tuple(str(name) for name in world.space.normalisations)
+    chosen = _another(genome.normalisation, choices, generator)
+    return SetNormalisation.model_validate({"normalisation": chosen})
 
 
 def _another(present: str, choices: tuple[str, ...], generator: np.random.Generator) -> str:

@@ -67,6 +67,7 @@ class World:
             counts,
             base_learning_rate=rate,
             activation=self.space.activations[0],
+            normalisation=self.space.normalisations[0],
             strategy=strategy,
         )
 
@@ -103,6 +104,22 @@ def founders(world: World, count: int, generator: np.random.Generator) -> list[G
         seen.add(genome.id)
         genomes.append(genome)
     return genomes
+
+
+def largest_founders(world: World) -> list[Genome]:
+    """Founders as large as they can be drawn: of each named list, and of random widths."""
+    space = world.space
+    most = min(space.initial_max_hidden_layers, world.max_layers - 1)
+    widest = [space.scaled(space.initial_max_width, world.inputs)] * most
+    return [
+        world.genome(
+            _fitted(world, widths),
+            space.initial_max_density,
+            space.initial_min_learning_rate,
+            world.strategies[0],
+        )
+        for widths in (*space.initial_architectures, widest)
+    ]
 
 
 def founder(

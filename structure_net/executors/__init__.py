@@ -2,18 +2,35 @@
 
 from structure_net.executors.devices import Slot, resolve_device, slots_of, usable_cores
 from structure_net.executors.executor import Desk, Executor, deal
-from structure_net.executors.processes import ProcessExecutor
+from structure_net.executors.memory import (
+    Allowance,
+    Machine,
+    allowance,
+    program_bytes,
+    read_machine,
+    run_bytes,
+    slots_that_fit,
+)
+from structure_net.executors.processes import ProcessExecutor, interrupts_blocked
 from structure_net.executors.serial import SerialExecutor, single_thread
 
 __all__ = [
+    "Allowance",
     "Desk",
     "Executor",
+    "Machine",
     "ProcessExecutor",
     "SerialExecutor",
     "Slot",
+    "allowance",
     "deal",
+    "interrupts_blocked",
+    "program_bytes",
+    "read_machine",
     "resolve_device",
+    "run_bytes",
     "single_thread",
     "slots_of",
+    "slots_that_fit",
     "usable_cores",
 ]

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from structure_net.engine import cohort_bytes, portions
+from structure_net.executors.memory import UNLIMITED, Allowance
 from structure_net.genome import Genome, connection_count
 from structure_net.schema import (
     OUTSIDE_CAUSES,
@@ -44,19 +46,71 @@ class Executor(ABC):
         """End whatever still runs; an executor can be closed twice."""
 
 
-def deal(trials: Sequence[Trial], engine_of: EngineChoice, capacity: int) -> list[Cohort]:
-    """Cohorts of one engine each, the most expensive first, small enough to keep all busy."""
-    size = min(LARGEST_COHORT, max(1, len(trials) // (2 * capacity)))
+def deal(
+    trials: Sequence[Trial],
+    engine_of: EngineChoice,
+    capacity: int,
+    allowance: Allowance = UNLIMITED,
+) -> list[Cohort]:
+    """Cohorts of one engine each, the most expensive first, within what a worker may use.
+
+    On processors they are small enough to keep all workers busy. Stacked on a device, a larger one
+    costs hardly more time: each worker gets its part of the generation, as far as that fits.
+    A trial that fits no worker, not even one sample at a time, is in none of them.
+    """
     cohorts = []
+    for engine, group in _by_engine(trials, engine_of).items():
+        if allowance.on_device:
+            largest = -(-len(group) // capacity)
+        else:
+            largest = min(LARGEST_COHORT, max(1, len(trials) // (2 * capacity)))
+        setting, genomes = allowance.setting(engine), [trial.genome for trial in group]
+        for part in portions(genomes, setting, allowance.room, largest):
+            chosen = tuple(group[place] for place in part.members)
+            if part.micro_batch:
+                cohorts.append(_cohort(engine, chosen, _reduced(part.micro_batch, allowance)))
+    return sorted(cohorts, key=lambda cohort: -_cost(cohort))
+
+
+def refused(
+    trials: Sequence[Trial],
+    cohorts: Sequence[Cohort],
+    attempts: Mapping[int, int],
+    engine_of: EngineChoice,
+    allowance: Allowance,
+) -> list[TrialFailed]:
+    """The failure of each trial that `deal` left out: no worker can ever train it here."""
+    dealt = {trial.number for cohort in cohorts for trial in cohort.trials}
+    failures = []
+    for trial in trials:
+        if trial.number in dealt:
+            continue
+        wanted = cohort_bytes([trial.genome], allowance.setting(engine_of(trial.genome)), 1)
+        reason = (
+            f"training wants about {wanted / 1e6:,.0f} MB even one sample at a time, and "
+            f"{max(allowance.room or 0, 0) / 1e6:,.0f} MB is what a worker may use; fewer workers "
+            f"or processes, or a larger max_memory_per_gpu, leave more"
+        )
+        failures.append(_failed(trial, attempts.get(trial.number, 0) + 1, "out_of_memory", reason))
+    return failures
+
+
+def _reduced(micro_batch: int, allowance: Allowance) -> int | None:
+    return None if micro_batch == allowance.batch_size else micro_batch
+
+
+def _cohort(engine: str, trials: Sequence[Trial], micro_batch: int | None) -> Cohort:
+    attempts = (1,) * len(trials)
+    return Cohort(engine=engine, trials=tuple(trials), attempts=attempts, micro_batch=micro_batch)
+
+
+def _by_engine(trials: Sequence[Trial], engine_of: EngineChoice) -> dict[str, list[Trial]]:
+    """The trials of each engine, the most expensive first."""
     ordered = sorted(trials, key=lambda trial: (-connection_count(trial.genome), trial.number))
     by_engine: dict[str, list[Trial]] = {}
     for trial in ordered:
         by_engine.setdefault(engine_of(trial.genome), []).append(trial)
-    for engine, group in by_engine.items():
-        for start in range(0, len(group), size):
-            chosen = tuple(group[start : start + size])
-            cohorts.append(Cohort(engine=engine, trials=chosen, attempts=(1,) * len(chosen)))
-    return sorted(cohorts, key=lambda cohort: -_cost(cohort))
+    return by_engine
 
 
 def _cost(cohort: Cohort) -> int:
@@ -118,20 +172,7 @@ class Desk:
             self._waiting.appendleft(_smaller(cohort, [trial]))
             return [self._lost(trial, failure, reason, details, charged=True)]
         self._open.discard(trial.number)
-        return [
-            TrialFailed(
-                generation=trial.generation,
-                trial=trial.number,
-                attempt=self._attempts[trial.number],
-                step=trial.epochs + 1,
-                genome=trial.genome,
-                seed=trial.seed,
-                parents=trial.parents,
-                failure=failure,
-                reason=reason,
-                details=details,
-            )
-        ]
+        return [_failed(trial, self._attempts[trial.number], failure, reason, details)]
 
     def _lost(
         self, trial: Trial, failure: Failure, reason: str, details: str, *, charged: bool
@@ -147,5 +188,22 @@ class Desk:
         )
 
 
+def _failed(
+    trial: Trial, attempt: int, failure: Failure, reason: str, details: str = ""
+) -> TrialFailed:
+    return TrialFailed(
+        generation=trial.generation,
+        trial=trial.number,
+        attempt=attempt,
+        step=trial.epochs + 1,
+        genome=trial.genome,
+        seed=trial.seed,
+        parents=trial.parents,
+        failure=failure,
+        reason=reason,
+        details=details,
+    )
+
+
 def _smaller(cohort: Cohort, trials: Sequence[Trial]) -> Cohort:
-    return Cohort(engine=cohort.engine, trials=tuple(trials), attempts=(1,) * len(trials))
+    return _cohort(cohort.engine, trials, cohort.micro_batch)

@@ -17,9 +17,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from structure_net.environment import memory_bytes, memory_kills
 from structure_net.errors import RunFailedError, UsageError
 from structure_net.executors.devices import Slot
-from structure_net.executors.executor import Desk, EngineChoice, Executor, deal
+from structure_net.executors.executor import Desk, EngineChoice, Executor, deal, refused
+from structure_net.executors.memory import UNLIMITED, Allowance
 from structure_net.executors.worker import DONE, EVENT, PROBLEM, READY, STOP, work
 from structure_net.schema import Cohort, Event, Failure, TrainingPlan, Trial, read_line
 
@@ -51,7 +53,7 @@ class Worker:
             ),
             daemon=True,
         )
-        with _interrupts_blocked():
+        with interrupts_blocked():
             self.process.start()
         theirs.close()  # else a death in mid-message would never be seen
 
@@ -94,21 +96,30 @@ class ProcessExecutor(Executor):
     """N devices x k processes, or one process per core; each trains one cohort at a time."""
 
     def __init__(
-        self, plan: TrainingPlan, slots: Sequence[Slot], engine_of: EngineChoice, logs: Path
+        self,
+        plan: TrainingPlan,
+        slots: Sequence[Slot],
+        engine_of: EngineChoice,
+        logs: Path,
+        allowance: Allowance = UNLIMITED,
     ) -> None:
         self._plan = plan
         self._slots = list(slots)
         self._engine_of = engine_of
+        self._allowance = allowance
         self._logs = logs
         self._workers: list[Worker] = []
         self._failed_starts = 0
+        self._kills = memory_kills()
         self.capacity = len(self._slots)
 
     def run(
         self, trials: Sequence[Trial], attempts: Mapping[int, int] | None = None
     ) -> Iterator[Event | None]:
         """See Executor. Workers stay for the next call; an exception here ends them."""
-        desk = Desk(deal(trials, self._engine_of, self.capacity), attempts or {})
+        cohorts = deal(trials, self._engine_of, self.capacity, self._allowance)
+        yield from refused(trials, cohorts, attempts or {}, self._engine_of, self._allowance)
+        desk = Desk(cohorts, attempts or {})
         wanted = min(self.capacity, len(trials))
         finished = False
         try:
@@ -192,6 +203,11 @@ class ProcessExecutor(Executor):
         if worker.cohort is not None:
             failure: Failure = "killed"
             reason = f"{worker.slot.name} ended by {how} while training"
+            kills, self._kills = self._kills, memory_kills()
+            if code == -signal.SIGKILL and self._kills > kills:
+                failure = "out_of_memory"
+                reason = f"the kernel killed {worker.slot.name}: {memory_bytes() / 1e6:,.0f} MB "
+                reason += "are what the machine or its control group gives, and they were full"
             yield from desk.lost(worker.cohort, failure, reason, worker.last_words())
         elif not worker.ready:
             self._failed_starts += 1
@@ -206,7 +222,7 @@ class ProcessExecutor(Executor):
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
+def interrupts_blocked() -> Iterator[None]:
     """Ctrl-C must not reach a child that is still importing; it inherits this mask.
 
     The resource tracker starts first: starting it unblocks SIGINT again.

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 import torch
 
-from structure_net.executors.executor import Desk, EngineChoice, Executor, deal
+from structure_net.engine import is_out_of_memory
+from structure_net.executors.executor import Desk, EngineChoice, Executor, deal, refused
+from structure_net.executors.memory import UNLIMITED, Allowance
 from structure_net.schema import Event, Failure, TrainingPlan, Trial
 from structure_net.training import Classroom, train
 
@@ -18,19 +20,28 @@ class SerialExecutor(Executor):
 
     capacity = 1
 
-    def __init__(self, plan: TrainingPlan, device: str, engine_of: EngineChoice) -> None:
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        device: str,
+        engine_of: EngineChoice,
+        allowance: Allowance = UNLIMITED,
+    ) -> None:
         self._plan = plan
         self._device = device
         self._engine_of = engine_of
+        self._allowance = allowance
         self._room: Classroom | None = None
 
     def run(
         self, trials: Sequence[Trial], attempts: Mapping[int, int] | None = None
     ) -> Iterator[Event | None]:
         """See Executor. An exception in training becomes that trial's failure `error`."""
+        cohorts = deal(trials, self._engine_of, self.capacity, self._allowance)
+        yield from refused(trials, cohorts, attempts or {}, self._engine_of, self._allowance)
         with single_thread():
             room = self._room = self._room or Classroom.open(self._plan, self._device, "serial")
-            desk = Desk(deal(trials, self._engine_of, self.capacity), attempts or {})
+            desk = Desk(cohorts, attempts or {})
             while (cohort := desk.take()) is not None:
                 try:
                     for event in train(cohort, room):
@@ -46,12 +57,8 @@ class SerialExecutor(Executor):
 
 
 def failure_of(problem: Exception) -> Failure:
-    """`out_of_memory` for each of the three ways in which an allocation fails, else `error`."""
-    if isinstance(problem, MemoryError | torch.OutOfMemoryError):
-        return "out_of_memory"
-    if isinstance(problem, RuntimeError) and "can't allocate memory" in str(problem):
-        return "out_of_memory"
-    return "error"
+    """`out_of_memory` for each of the ways in which an allocation fails, else `error`."""
+    return "out_of_memory" if is_out_of_memory(problem) else "error"
 
 
 def said(problem: BaseException) -> str:

@@ -15,6 +15,7 @@ from structure_net.errors import InvalidGenomeError
 from structure_net.genome.genome import (
     Activation,
     Genome,
+    Normalisation,
     connections_of,
     floors_of,
     genome_of,
@@ -72,6 +73,13 @@ class SetActivation(_Frozen):
     activation: Activation
 
 
+class SetNormalisation(_Frozen):
+    """Another normalisation of all hidden layers."""
+
+    kind: Literal["set_normalisation"] = "set_normalisation"
+    normalisation: Normalisation
+
+
 class SetLearningRate(_Frozen):
     """Another base learning rate."""
 
@@ -93,6 +101,7 @@ Edit = Annotated[
     | InsertLayer
     | RemoveLayer
     | SetActivation
+    | SetNormalisation
     | SetLearningRate
     | SetStrategy,
     Field(discriminator="kind"),
@@ -115,6 +124,8 @@ def apply_edit(genome: Genome, edit: Edit) -> Genome:
             return _removed(genome, edit)
         case SetActivation():
             return _with(genome, activation=edit.activation)
+        case SetNormalisation():
+            return _with(genome, normalisation=edit.normalisation)
         case SetLearningRate():
             return _with(genome, base_learning_rate=edit.base_learning_rate)
         case SetStrategy():
@@ -166,6 +177,7 @@ def _rebuilt(
         counts,
         base_learning_rate=genome.base_learning_rate,
         activation=genome.activation,
+        normalisation=genome.normalisation,
         strategy=genome.strategy,
         innovations=innovations,
     )

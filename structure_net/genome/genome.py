@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from structure_net.errors import InvalidGenomeError
 
 Activation = Literal["relu", "leaky_relu", "gelu", "silu", "tanh"]
+Normalisation = Literal["none", "rms"]
+NORMALISATIONS: tuple[Normalisation, ...] = ("none", "rms")
 ACTIVATIONS: tuple[Activation, ...] = ("relu", "leaky_relu", "gelu", "silu", "tanh")
 
 # Bounds of what is accepted from outside, far above what trains here: a typing error in a file
@@ -51,6 +53,7 @@ class Genome(BaseModel):
     hidden: tuple[LayerGene, ...] = Field(max_length=MOST_LAYERS)
     output_density: float = Field(gt=0, le=1)
     activation: Activation = "relu"
+    normalisation: Normalisation = "none"
     base_learning_rate: float = Field(gt=0, le=1)
     strategy: str = "COSINE"
 
@@ -131,6 +134,7 @@ def genome_of(
     *,
     base_learning_rate: float,
     activation: Activation = "relu",
+    normalisation: Normalisation = "none",
     strategy: str = "COSINE",
     innovations: Sequence[str] | None = None,
 ) -> Genome:
@@ -152,6 +156,7 @@ def genome_of(
             ),
             output_density=densities[-1],
             activation=activation,
+            normalisation=normalisation,
             base_learning_rate=base_learning_rate,
             strategy=strategy,
         )

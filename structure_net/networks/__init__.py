@@ -12,6 +12,8 @@ from structure_net.networks.model_file import (
 )
 from structure_net.networks.network import (
     ACTIVATION_FUNCTIONS,
+    LEAK,
+    RMS_EPSILON,
     Network,
     Product,
     SparseLayer,
@@ -21,6 +23,8 @@ from structure_net.networks.network import (
 __all__ = [
     "ACTIVATION_FUNCTIONS",
     "GAIN_SQUARED",
+    "LEAK",
+    "RMS_EPSILON",
     "Connections",
     "DataSpecification",
     "ModelDescription",

@@ -21,6 +21,8 @@ from structure_net.networks.initialise import GAIN_SQUARED, he_weights
 from structure_net.seeding import derive
 
 LEAK = 0.01
+# Added to mean squares: far below those of any signal, and no division by zero without one.
+RMS_EPSILON = 1e-6
 
 ACTIVATION_FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -74,6 +76,11 @@ class SparseLayer(nn.Module):
 Product = Callable[[int, Tensor, Tensor], Tensor]
 
 
+def root_mean_square_normal(u: Float[Tensor, "batch units"]) -> Float[Tensor, "batch units"]:
+    """u / sqrt(mean over the units of u^2 + 1e-6), for each sample; Zhang & Sennrich 2019."""
+    return u * torch.rsqrt(u.square().mean(1, keepdim=True) + RMS_EPSILON)
+
+
 class Network(nn.Module):
     """Sparse layers with biases, one activation after each but the last, which gives the logits."""
 
@@ -110,12 +117,20 @@ class Network(nn.Module):
         self, inputs: Float[Tensor, "batch inputs"], product: Product | None = None
     ) -> Float[Tensor, "batch classes"]:
         """Logits. `product(layer, weights, h)` is how an engine multiplies; default: densely."""
-        product = product or self._dense_product
+        return self.forward_through(0, len(self.layers), inputs, product or self._dense_product)
+
+    def forward_through(
+        self, first: int, end: int, h: Float[Tensor, "batch sources"], product: Product
+    ) -> Float[Tensor, "batch units"]:
+        """What sparse layers `first` to `end - 1` make of `h`, the output of the layer before."""
         activation = ACTIVATION_FUNCTIONS[self.genome.activation]
-        h = inputs
-        for index in range(len(self.layers)):
-            z = product(index, self.weights(index), h) + self.biases(index)
-            h = z if index == len(self.layers) - 1 else activation(z)
+        for index in range(first, end):
+            last = index == len(self.layers) - 1
+            products = product(index, self.weights(index), h)
+            if self.genome.normalisation == "rms" and not last:
+                products = root_mean_square_normal(products)
+            z = products + self.biases(index)
+            h = z if last else activation(z)
         return h
 
     def _dense_product(self, index: int, weights: Tensor, h: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from structure_net.schema import Performer
+
 STYLES = {
     "heading": "bold",
     "text": "",
@@ -124,11 +126,17 @@ def _ranking_table(ranking: Ranking, width: int) -> Table:
             words.accuracy(one.validation_accuracy),
             words.fitness(one.fitness),
             words.brief(one.strategy, 13),
-            one.activation,
+            _functions(one),
         ]
         for rank, one in enumerate(ranking.performers, start=1)
     ]
     return table(columns, rows, width)
+
+
+def _functions(one: Performer) -> str:
+    """The activation behind the normalisation where there is one: `rms relu`."""
+    before = "" if one.normalisation == "none" else f"{one.normalisation} "
+    return before + one.activation
 
 
 def _ranking_in_lines(ranking: Ranking, width: int) -> Text:
@@ -142,6 +150,6 @@ def _ranking_in_lines(ranking: Ranking, width: int) -> Text:
                 f"accuracy {words.accuracy(one.validation_accuracy)}"
             ),
             Line(words.architecture(one.architecture, width - 3), indent=3),
-            Line(f"{one.active_parameters:,} params, {one.strategy}, {one.activation}", indent=3),
+            Line(f"{one.active_parameters:,} params, {one.strategy}, {_functions(one)}", indent=3),
         ]
     return Text("\n").join(drawn_line(entry, width) for entry in entries)

@@ -20,6 +20,8 @@ from structure_net.schema import (
     Event,
     GenerationFinished,
     GenerationStarted,
+    MemoryCleaned,
+    MicroBatchReduced,
     Performer,
     TournamentFinished,
     TournamentResumed,
@@ -123,6 +125,24 @@ def _(event: TrialStarted, _progress: Progress) -> Sequence[Shown]:
 @lines.register
 def _(_event: EpochFinished, _progress: Progress) -> Sequence[Shown]:
     return []  # the live rows show epochs; in a log they would be thousands of lines
+
+
+@lines.register
+def _(event: MicroBatchReduced, _progress: Progress) -> Sequence[Shown]:
+    why = "a whole batch would not fit" if event.planned else "out of memory"
+    wanted = f", {event.wanted_bytes / 1e6:,.0f} MB wanted" if event.wanted_bytes else ""
+    return [
+        Line(
+            f"trial {event.trial} takes {event.after} samples at a time instead of {event.before}, "
+            f"with the same updates: {why}{wanted}",
+            "warning",
+        )
+    ]
+
+
+@lines.register
+def _(_event: MemoryCleaned, _progress: Progress) -> Sequence[Shown]:
+    return []  # housekeeping; in a log it would be many lines
 
 
 @lines.register

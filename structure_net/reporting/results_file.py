@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from structure_net.reporting.criteria import success_criteria, worker_utilization
 from structure_net.schema import (
     FailureEntry,
@@ -100,4 +102,15 @@ def _system_stats(history: History, seconds: float) -> SystemStats:
         worker_utilization=worker_utilization(history),
         memory_usage=min(100.0, 100.0 * peak / memory) if memory else None,
         peak_bytes=peak,
+        worker_peak_bytes=dict(sorted(history.worker_peaks.items())),
+        device_peak_bytes=_by_device(history.device_peaks),
     )
+
+
+def _by_device(peaks: Mapping[str, int]) -> dict[str, int]:
+    """The peaks of the workers on a device added up: `gpu-1-process-0` works on `gpu-1`."""
+    total: dict[str, int] = {}
+    for worker, peak in sorted(peaks.items()):
+        device = worker.partition("-process-")[0]
+        total[device] = total.get(device, 0) + peak
+    return total

@@ -1,7 +1,9 @@
 """Pure data: configuration, trials, events, results. What is stored is described here alone."""
 
+from structure_net.schema.augmentation import IMAGES_ONLY, augmentation_parts
 from structure_net.schema.config import FREE_OF_RESULTS, PRESETS, STRATEGIES, Config
 from structure_net.schema.config_file import config_toml
+from structure_net.schema.engine_table import Crossover, EngineTable
 from structure_net.schema.events import (
     KINDS,
     AttemptLost,
@@ -12,6 +14,8 @@ from structure_net.schema.events import (
     Event,
     GenerationFinished,
     GenerationStarted,
+    MemoryCleaned,
+    MicroBatchReduced,
     Performer,
     TournamentFinished,
     TournamentResumed,
@@ -58,6 +62,7 @@ from structure_net.schema.trial import (
 
 __all__ = [
     "FREE_OF_RESULTS",
+    "IMAGES_ONLY",
     "KINDS",
     "NOT_BUILT",
     "NOT_BUILT_COMMANDS",
@@ -70,7 +75,9 @@ __all__ = [
     "Cohort",
     "Config",
     "Criterion",
+    "Crossover",
     "DatasetFacts",
+    "EngineTable",
     "EpochFinished",
     "Event",
     "Failure",
@@ -81,6 +88,8 @@ __all__ = [
     "GenerationSummary",
     "Given",
     "Ledger",
+    "MemoryCleaned",
+    "MicroBatchReduced",
     "Performer",
     "Resolved",
     "Results",
@@ -96,6 +105,7 @@ __all__ = [
     "TrialResult",
     "TrialStarted",
     "UnknownEvent",
+    "augmentation_parts",
     "canonical",
     "config_toml",
     "deciding_values",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from structure_net.schema.augmentation import augmentation_parts, augmentation_text
 from structure_net.schema.space import Space
 
 Preset = Literal["quick", "balanced", "full"]
@@ -112,7 +113,8 @@ class Config(BaseModel):
         default=0.1, gt=0, lt=0.9, description="share of the training part kept for validation"
     )
     augmentation: str | None = Field(
-        default=None, description="none or flip; unset: as fits the dataset"
+        default=None,
+        description="none, or any of flip, crop, cutout, mixup joined by +; unset: by dataset",
     )
 
     inherit: Literal["weights", "architecture", "none"] = Field(
@@ -193,10 +195,8 @@ class Config(BaseModel):
 
     @field_validator("augmentation")
     @classmethod
-    def _augmentation_form(cls, name: str | None) -> str | None:
-        if name not in (None, "none", "flip"):
-            raise ValueError(f"no augmentation {name!r}: none or flip")
-        return name
+    def _augmentation_form(cls, text: str | None) -> str | None:
+        return None if text is None else augmentation_text(augmentation_parts(text))
 
     @field_validator("dataset", "fitness", "data_dir", "out", "from_hunt")
     @classmethod

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel
 
 from structure_net.genome import Genome
+from structure_net.schema.engine_table import EngineTable
 from structure_net.schema.trial import Failure, Frozen, Seconds, TrialResult, Volatile
 
 
@@ -51,12 +52,14 @@ class DatasetFacts(Frozen):
 
 
 class TournamentStarted(Event):
-    """The first event of a run: everything that decides its results."""
+    """The first event of a run: everything that decides its results. `engine_table` is the one by
+    which `--engine auto` chooses; None in runs from before tables were recorded."""
 
     config: dict[str, Any]
     dataset: DatasetFacts
     batch_size: int
     engine: str
+    engine_table: EngineTable | None = None
     without: tuple[str, ...]
     package_version: Annotated[str, Volatile]
     execution: Annotated[dict[str, Any], Volatile]
@@ -111,6 +114,35 @@ class EpochFinished(Event):
     evaluate_seconds: Seconds
 
 
+class MicroBatchReduced(Event):
+    """From here on the trial's network takes `after` samples at a time, no longer `before`, and
+    sums gradients up to the configured batch: the same training up to rounding. `wanted_bytes` is
+    what the allocation that failed asked for, None where that is unknown; `planned` tells that
+    the estimate asked for it before anything failed. `epoch` counts from 0."""
+
+    PASSING = True
+
+    epoch: int
+    before: int
+    after: int
+    planned: bool
+    wanted_bytes: int | None = None
+
+
+class MemoryCleaned(Event):
+    """A worker gave unused memory back after an epoch of its cohort: resident bytes of the process
+    and reserved ones of its CUDA device (0 on a processor), before and after."""
+
+    PASSING = True
+
+    epoch: int
+    worker: str
+    resident_before: int
+    resident_after: int
+    device_before: int
+    device_after: int
+
+
 class TrialFinished(Event):
     """A training that ended with a valid result."""
 
@@ -158,6 +190,7 @@ class Performer(Frozen):
     connections: int
     strategy: str
     activation: str
+    normalisation: str = "none"
     base_learning_rate: float
     batch_size: int
     parents: tuple[int, ...]
@@ -239,6 +272,8 @@ KINDS: dict[str, type[Event]] = {
         GenerationStarted,
         TrialStarted,
         EpochFinished,
+        MicroBatchReduced,
+        MemoryCleaned,
         TrialFinished,
         TrialFailed,
         AttemptLost,

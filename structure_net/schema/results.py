@@ -41,7 +41,9 @@ class FinalBest(Performer):
 
 class SystemStats(Frozen):
     """`total_experiments` counts trainings that finished. Utilisation is the measured busy share
-    of each device in [0, 1]; `memory_usage` is the largest resident share of memory in percent."""
+    of each device in [0, 1]; `memory_usage` is the largest resident share of memory in percent.
+    Peaks are in bytes: resident memory of each worker and of all of them added up, and what
+    tensors took on each CUDA device, its processes added up."""
 
     total_experiments: int
     experiments_per_second: float
@@ -49,6 +51,8 @@ class SystemStats(Frozen):
     worker_utilization: float | None
     memory_usage: float | None
     peak_bytes: int
+    worker_peak_bytes: dict[str, int]
+    device_peak_bytes: dict[str, int]
 
 
 class FailureEntry(Frozen):

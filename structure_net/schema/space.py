@@ -13,6 +13,7 @@ from structure_net.genome import (
     Activation,
     Allocation,
     Genome,
+    Normalisation,
     active_parameters,
     floors_of,
     overall_density,
@@ -80,6 +81,11 @@ class Space(BaseModel):
         min_length=1,
         description="activation functions to choose from; the first starts",
     )
+    normalisations: tuple[Normalisation, ...] = Field(
+        default=("none",),
+        min_length=1,
+        description="normalisations of hidden layers to choose from; the first starts",
+    )
     min_learning_rate: float = Field(
         default=1e-4, ge=1e-6, le=1e-1, description="lowest base learning rate of any member"
     )
@@ -146,6 +152,8 @@ class Space(BaseModel):
         self._check_density(genome)
         if genome.activation not in self.activations:
             raise InvalidGenomeError(f"Activation {genome.activation} is not in the space.")
+        if genome.normalisation not in self.normalisations:
+            raise InvalidGenomeError(f"Normalisation {genome.normalisation} is not in the space.")
         if not self.min_learning_rate <= genome.base_learning_rate <= self.max_learning_rate:
             raise InvalidGenomeError(f"Learning rate {genome.base_learning_rate} is outside.")
         if self.max_parameters is not None and active_parameters(genome) > self.max_parameters:

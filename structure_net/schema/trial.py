@@ -57,21 +57,31 @@ class TrainingPlan(Frozen):
     batch_size: int = Field(ge=1)
     weight_decay: float = Field(ge=0)
     networks: str
+    mixed_precision: bool = False
+    gradient_checkpointing: bool = False
+    memory_cleanup_frequency: int = Field(default=10, ge=1)
 
 
 class Cohort(Frozen):
-    """Trials that one worker trains in lockstep, all by one engine."""
+    """Trials that one worker trains in lockstep, all by one engine.
+
+    `micro_batch` is how many samples of a batch they take at a time to begin with, as estimated;
+    None for whole batches.
+    """
 
     engine: str
     trials: tuple[Trial, ...]
     attempts: tuple[int, ...]
+    micro_batch: int | None = Field(default=None, ge=1)
 
 
 class TrialResult(Frozen):
     """A finished training. Accuracies in [0, 1] on the validation split, losses in nats.
 
     `cost` is the ledger: floating-point operations of training and evaluation. `network_sha256` is
-    of the saved weights: equal hashes are equal networks, bit for bit.
+    of the saved weights: equal hashes are equal networks, bit for bit. `micro_batch` is how many
+    samples at a time memory allowed in the end, None for whole batches. The peaks are those of the
+    worker while it trained the trial's cohort: resident memory, and allocated CUDA memory.
     """
 
     trial: Trial
@@ -86,7 +96,9 @@ class TrialResult(Frozen):
     cost: int = Field(ge=0)
     network_sha256: str
     seconds: Seconds = 0.0
+    micro_batch: Annotated[int | None, Field(ge=1), Volatile] = None
     peak_bytes: Annotated[int, Field(ge=0), Volatile] = 0
+    device_peak_bytes: Annotated[int, Field(ge=0), Volatile] = 0
 
     @property
     def number(self) -> int:

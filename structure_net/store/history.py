@@ -26,7 +26,8 @@ from structure_net.schema import (
 @dataclass
 class History:
     """A fold over events. `running` are trials that started and have no outcome yet;
-    `worker_peaks` holds the largest resident bytes of each worker."""
+    `worker_peaks` holds the largest resident bytes of each worker, `device_peaks` the largest
+    allocated ones of its CUDA device."""
 
     started: TournamentStarted | None = None
     generations: list[GenerationFinished] = field(default_factory=list)
@@ -36,6 +37,7 @@ class History:
     attempts: dict[int, int] = field(default_factory=dict)
     last_epoch: dict[int, EpochFinished] = field(default_factory=dict)
     worker_peaks: dict[str, int] = field(default_factory=dict)
+    device_peaks: dict[str, int] = field(default_factory=dict)
     champion: ChampionEvaluated | None = None
     finished: TournamentFinished | None = None
     start_number: int = 1
@@ -68,8 +70,8 @@ class History:
                 self.last_epoch[number] = event
             case TrialFinished():
                 self.results[event.result.number] = event.result
-                peak = max(event.result.peak_bytes, self.worker_peaks.get(event.worker, 0))
-                self.worker_peaks[event.worker] = peak
+                _raise(self.worker_peaks, event.worker, event.result.peak_bytes)
+                _raise(self.device_peaks, event.worker, event.result.device_peak_bytes)
                 self.running.pop(event.result.number, None)
             case TrialFailed(trial=int(number)):
                 self.failures[number] = event
@@ -85,6 +87,11 @@ class History:
                 self.finished = event
             case _:
                 pass
+
+
+def _raise(peaks: dict[str, int], worker: str, value: int) -> None:
+    if value:
+        peaks[worker] = max(value, peaks.get(worker, 0))
 
 
 def replay(events: Iterable[Event]) -> History:

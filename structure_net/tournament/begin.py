@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 import uuid
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from structure_net.datasets import Dataset, load
-from structure_net.engine import load_library
+from structure_net.engine import choose_engine, load_library
 from structure_net.environment import DECIDES_BITS, facts
 from structure_net.errors import DataError, UsageError
 from structure_net.evolution import FITNESS, SELECTION, Evolution
 from structure_net.executors import slots_of
 from structure_net.files import atomic_write
+from structure_net.genome import Genome
 from structure_net.schema import (
     FREE_OF_RESULTS,
     Config,
@@ -37,6 +39,7 @@ from structure_net.store import (
 )
 from structure_net.tournament.data_facts import batch_size_of, dataset_facts
 from structure_net.tournament.tournament import Tournament
+from structure_net.tournament.workers import workers_of
 
 
 def start(resolved: Resolved) -> Tournament:
@@ -47,8 +50,9 @@ def start(resolved: Resolved) -> Tournament:
     _check_engine(config)
     dataset = load(config.dataset, config.data_dir, limit_train=config.limit_train)
     data = dataset_facts(dataset, config)
-    batch_size_of(config, data)
+    batch_size = batch_size_of(config, data)
     Evolution(config, dataset.inputs, len(dataset.classes))
+    workers_of(config, dataset, batch_size, partial(_engine_of, config))
     directory = new_directory(config.out, config.name, config.preset)
     with ExitStack() as until_it_stands:
         lock = acquire(directory)
@@ -63,6 +67,10 @@ def start(resolved: Resolved) -> Tournament:
         )
         until_it_stands.pop_all()
     return tournament
+
+
+def _engine_of(config: Config, genome: Genome, kind: str) -> str:
+    return choose_engine(genome, config.engine, kind)
 
 
 def _check_engine(config: Config) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from structure_net.datasets import Dataset, split
 from structure_net.errors import UsageError
-from structure_net.schema import Config, DatasetFacts
+from structure_net.schema import IMAGES_ONLY, Config, DatasetFacts, augmentation_parts
 
 LARGEST_BATCH = 256
 STEPS_WANTED = 32  # an epoch of fewer steps learns too little: small data gets smaller batches
@@ -14,8 +14,12 @@ def dataset_facts(dataset: Dataset, config: Config) -> DatasetFacts:
     """What the run says of its data; UsageError where the configuration does not fit them."""
     parts = split(dataset, config.validation_fraction, config.seed)
     augmentation = config.augmentation or dataset.augmentation
-    if augmentation == "flip" and len(dataset.shape) != 3:
-        raise UsageError(f"augmentation flip wants images; {dataset.name} holds rows of numbers.")
+    wanted = [part for part in augmentation_parts(augmentation) if part in IMAGES_ONLY]
+    if wanted and len(dataset.shape) != 3:
+        raise UsageError(
+            f"augmentation {augmentation} wants images for {' and '.join(wanted)}; {dataset.name} "
+            "holds rows of numbers. mixup and none suit any data."
+        )
     return DatasetFacts(
         name=dataset.name,
         train_hash=dataset.train_hash,

@@ -15,13 +15,14 @@ from structure_net.datasets import Dataset
 from structure_net.environment import VERSION, facts
 from structure_net.errors import DONE, TOO_MANY_FAILURES, DataError
 from structure_net.evolution import Evolution, Member, Selected
-from structure_net.executors import ProcessExecutor, SerialExecutor, single_thread, slots_of
+from structure_net.executors import ProcessExecutor, SerialExecutor, single_thread
 from structure_net.files import atomic_write
 from structure_net.genome import Genome, connection_count
 from structure_net.reporting import results_of, success_criteria
 from structure_net.schema import (
     FREE_OF_RESULTS,
     Config,
+    EngineTable,
     Event,
     GenerationFinished,
     GenerationStarted,
@@ -38,6 +39,7 @@ from structure_net.schema import (
 )
 from structure_net.store import History, Store
 from structure_net.tournament.data_facts import batch_size_of, dataset_facts
+from structure_net.tournament.workers import workers_of
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -72,6 +74,7 @@ class Tournament:
         self.batch_size = batch_size_of(self.config, self.facts)
         self.evolution = Evolution(self.config, dataset.inputs, len(dataset.classes))
         self.store = Store(directory)
+        self.engine_table = _engine_table(self.config, history)
         self._executor: Executor | None = None
 
     def run(self) -> Generator[Event]:
@@ -150,7 +153,7 @@ class Tournament:
         assert champion is not None  # the first generation had a result, or the run would be over
         number = champion.result.number
         if self.history.champion is None:
-            room = Classroom.open(self._plan(), "cpu", "report")
+            room = Classroom.open(self.plan(), "cpu", "report")
             path = self._network_file(number)
             yield evaluate_champion(champion.result, path, self.dataset, room)
         seconds = sum(event.duration for event in self.history.generations)
@@ -188,6 +191,7 @@ class Tournament:
             dataset=self.facts,
             batch_size=self.batch_size,
             engine=self.config.engine,
+            engine_table=self.engine_table,
             without=tuple(self.resolved.without),
             package_version=VERSION,
             execution={name: values[name] for name in sorted(FREE_OF_RESULTS)},
@@ -217,18 +221,21 @@ class Tournament:
     def _make_executor(self) -> Executor:
         from structure_net.engine import choose_engine
 
-        slots = slots_of(self.config)
+        def engine_on(genome: Genome, kind: str) -> str:
+            return choose_engine(genome, self.config.engine, kind, self.engine_table)
+
+        slots, allowed = workers_of(self.config, self.dataset, self.batch_size, engine_on)
         device = slots[0].device
 
         def engine_of(genome: Genome) -> str:
-            return choose_engine(genome, self.config.engine, device.split(":")[0])
+            return engine_on(genome, device.split(":")[0])
 
         (self.directory / "networks").mkdir(exist_ok=True)
         if self.config.executor == "serial":
-            return SerialExecutor(self._plan(), device, engine_of)
-        return ProcessExecutor(self._plan(), slots, engine_of, self.directory / "logs")
+            return SerialExecutor(self.plan(), device, engine_of, allowed)
+        return ProcessExecutor(self.plan(), slots, engine_of, self.directory / "logs", allowed)
 
-    def _plan(self) -> TrainingPlan:
+    def plan(self) -> TrainingPlan:
         return TrainingPlan(
             run_seed=self.config.seed,
             dataset=str(self.dataset.directory),
@@ -238,6 +245,9 @@ class Tournament:
             batch_size=self.batch_size,
             weight_decay=self.config.weight_decay,
             networks=str((self.directory / "networks").resolve()),
+            memory_cleanup_frequency=self.config.memory_cleanup_frequency,
+            mixed_precision=self.config.mixed_precision,
+            gradient_checkpointing=self.config.gradient_checkpointing,
         )
 
     def _check_same(self, trial: Trial) -> None:
@@ -277,6 +287,15 @@ class Tournament:
         atomic_write(self._results, (text + "\n").encode())
 
 
+def _engine_table(config: Config, history: History) -> EngineTable:
+    """The table recorded when the run began, else the one in force: it becomes the record."""
+    from structure_net.engine import table_in_force
+
+    if history.started is not None and history.started.engine_table is not None:
+        return history.started.engine_table
+    return table_in_force(mixed_precision=config.mixed_precision)
+
+
 def performer(member: Member) -> Performer:
     """A member as rankings show it."""
     result, genome = member.result, member.result.genome
@@ -294,6 +313,7 @@ def performer(member: Member) -> Performer:
         connections=connection_count(genome),
         strategy=genome.strategy,
         activation=genome.activation,
+        normalisation=genome.normalisation,
         base_learning_rate=genome.base_learning_rate,
         batch_size=result.batch_size,
         parents=result.trial.parents,

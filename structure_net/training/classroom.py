@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,10 +86,3 @@ class Classroom:
             versions={"torch": torch.__version__, "numpy": np.__version__},
         )
         return saved.tensors_sha256
-
-
-def peak_bytes() -> int:
-    """Largest resident size of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # KiB on Linux, bytes on macOS.
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -21,8 +21,11 @@ def evaluate_champion(
     test = open_test(dataset)
     labels = np.array(test.labels, dtype=np.int64)
 
+    engine = make_engine(
+        result.engine, device=room.device, mixed_precision=room.plan.mixed_precision
+    )
     batches = room.batches.of_part(test.images, labels, np.arange(len(labels)))
-    accuracy, _, count = make_engine(result.engine).evaluate(network, batches)
+    accuracy, _, count = engine.evaluate(network, batches)
     return ChampionEvaluated(
         generation=result.trial.generation,
         trial=result.number,

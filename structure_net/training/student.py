@@ -8,19 +8,21 @@ from typing import Any
 
 import torch
 
-from structure_net.engine import Learner
+from structure_net.engine import Learner, Reduction
 from structure_net.errors import InvalidGenomeError
 from structure_net.genome import active_parameters, dense_parameters
 from structure_net.learning_rates import Moment, pace
 from structure_net.schema import (
     EpochFinished,
+    MicroBatchReduced,
     Trial,
     TrialFailed,
     TrialFinished,
     TrialResult,
     TrialStarted,
 )
-from structure_net.training.classroom import Classroom, peak_bytes
+from structure_net.training.classroom import Classroom
+from structure_net.training.memory import device_peak_bytes, peak_bytes
 
 # An epoch whose mean loss is this many times the very first step's has left for good.
 DIVERGED_FACTOR = 3.0
@@ -36,6 +38,7 @@ class Student:
     learner: Learner
     seconds: float = 0.0
     cost: int = 0
+    micro_batch: int | None = None
     first_loss: float = math.nan
     last: EpochFinished | None = None
     place: dict[str, Any] = field(init=False)
@@ -53,6 +56,26 @@ class Student:
         """Whether the numbers left: not finite, or far above where they began."""
         finite = math.isfinite(train_loss) and math.isfinite(validation_loss)
         return not (finite and train_loss <= DIVERGED_FACTOR * self.first_loss)
+
+    def planned(self, batch_size: int, micro_batch: int) -> MicroBatchReduced:
+        """By the estimate a whole batch does not fit: the trial begins with fewer samples."""
+        self.micro_batch = micro_batch
+        return MicroBatchReduced(
+            **self.place, step=1, epoch=0, before=batch_size, after=micro_batch, planned=True
+        )
+
+    def reduced(self, epoch: int, reduction: Reduction) -> MicroBatchReduced:
+        """Memory ran out under this trial, and it goes on with fewer samples at a time."""
+        self.micro_batch = reduction.after
+        return MicroBatchReduced(
+            **self.place,
+            step=epoch + 1,
+            epoch=epoch,
+            before=reduction.before,
+            after=reduction.after,
+            planned=False,
+            wanted_bytes=reduction.wanted_bytes,
+        )
 
     def failed(self, epoch: int, train_loss: float, validation_loss: float) -> TrialFailed:
         """The failure `diverged`, with the layer that shows it where one does."""
@@ -98,7 +121,9 @@ class Student:
             cost=self.cost,
             network_sha256=room.save(self.learner.network, trial, metrics, self.engine),
             seconds=self.seconds,
+            micro_batch=self.micro_batch,
             peak_bytes=peak_bytes(),
+            device_peak_bytes=device_peak_bytes(room.device),
         )
         return TrialFinished(**self.place, step=trial.epochs + 1, result=result, worker=room.worker)
 

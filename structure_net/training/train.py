@@ -14,26 +14,40 @@ import torch
 from structure_net.engine import Engine, make_engine
 from structure_net.errors import InvalidGenomeError
 from structure_net.genome import forward_flop
-from structure_net.schema import Cohort, EpochFinished, Event, TrialFailed
+from structure_net.schema import Cohort, EpochFinished, Event, MicroBatchReduced, TrialFailed
 from structure_net.training.classroom import Classroom
+from structure_net.training.memory import clean, reset_peaks
 from structure_net.training.student import Student, invalid, started
 
 
 def train(cohort: Cohort, room: Classroom) -> Iterator[Event]:
     """Train every trial of the cohort; each ends in one TrialFinished or TrialFailed."""
-    engine = make_engine(cohort.engine)
+    engine = make_engine(
+        cohort.engine,
+        device=room.device,
+        mixed_precision=room.plan.mixed_precision,
+        checkpointing=room.plan.gradient_checkpointing,
+    )
+    engine.micro_batches.first = cohort.micro_batch
+    reset_peaks(room.device)
     students: list[Student] = []
     for trial, attempt in zip(cohort.trials, cohort.attempts, strict=True):
         yield started(trial, attempt, cohort.engine, room)
         try:
-            students.append(Student(trial, attempt, cohort.engine, room.learner(trial)))
+            student = Student(trial, attempt, cohort.engine, room.learner(trial))
         except InvalidGenomeError as problem:
             yield invalid(trial, attempt, problem)
+            continue
+        students.append(student)
+        if cohort.micro_batch is not None:
+            yield student.planned(room.plan.batch_size, cohort.micro_batch)
     epoch = 0
     while students:
         losses, seconds = _train_epoch(engine, students, room, epoch)
+        yield from _reductions(engine, students, epoch)
         for student, own_losses in zip(list(students), losses, strict=True):
             event = _validate(engine, student, room, epoch, own_losses, seconds)
+            yield from _reductions(engine, students, epoch)
             yield event
             if isinstance(event, TrialFailed):
                 students.remove(student)
@@ -41,6 +55,8 @@ def train(cohort: Cohort, room: Classroom) -> Iterator[Event]:
                 students.remove(student)
                 yield student.finished(room)
         epoch += 1
+        if epoch % room.plan.memory_cleanup_frequency == 0:
+            yield clean(cohort.trials[0].generation, epoch - 1, room.device, room.worker)
 
 
 def _train_epoch(
@@ -61,6 +77,14 @@ def _train_epoch(
         if epoch == 0:
             student.first_loss = float(losses[0, place])
     return list(losses.t()), seconds
+
+
+def _reductions(engine: Engine, students: list[Student], epoch: int) -> Iterator[MicroBatchReduced]:
+    """Networks still in training that must take fewer samples at a time since memory ran out."""
+    by_network = {student.learner.network: student for student in students}
+    for reduction in engine.micro_batches.take_reductions():
+        if reduction.network in by_network:
+            yield by_network[reduction.network].reduced(epoch, reduction)
 
 
 def _validate(

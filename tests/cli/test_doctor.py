@@ -7,7 +7,7 @@ import json
 import pytest
 
 from structure_net.cli import main
-from structure_net.cli.estimate import network_bytes
+from structure_net.cli.estimate import cohort_estimate
 from structure_net.cli.requirements import (
     GB,
     check_compiler,
@@ -87,16 +87,21 @@ def test_data_is_looked_for_and_not_fetched(monkeypatch, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-def test_estimate_of_a_network_by_hand():
-    """One hidden layer of 100 at density 1: 3072 x 100 + 100 x 10 connections, 110 biases."""
+def test_the_estimate_of_a_cohort_is_that_of_its_networks():
+    """One hidden layer of 100 at density 1: 3072 x 100 + 100 x 10 connections."""
     config = resolve(
         batch_size_base=2,
+        engine="dense",
         **{
             "space.initial_architectures": [[100]],
             "space.initial_max_density": 1.0,
+            "space.initial_max_width": 64,
+            "space.initial_max_hidden_layers": 1,
             "space.max_density": 1.0,
         },
     ).config
-    parameters = 3072 * 100 + 100 * 10 + 100 + 10
-    activations = 2 * (3072 + 100 + 10)
-    assert network_bytes(config, 3072, 10) == parameters * 40 + activations * 8
+    connections = 3072 * 100 + 100 * 10
+    batch = 1024 * 3072 * 12
+    found = cohort_estimate(config, 3072, 10) - batch
+    # Kept 16 + 4 + 8 + 8 + 4 bytes a connection by each of four, 16 + 4 more by one at a time.
+    assert found == pytest.approx((4 * 40 + 20) * connections, rel=0.01)

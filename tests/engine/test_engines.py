@@ -10,8 +10,22 @@ import pytest
 import torch
 from torch.nn import functional
 
-from structure_net.engine import ENGINES, AdamW, Batch, Engine, Learner, make_engine
-from structure_net.genome import ACTIVATIONS, Activation, Genome
+from structure_net.engine import (
+    ENGINES,
+    AdamW,
+    Batch,
+    Engine,
+    Learner,
+    StackedEngine,
+    make_engine,
+)
+from structure_net.genome import (
+    ACTIVATIONS,
+    NORMALISATIONS,
+    Activation,
+    Genome,
+    Normalisation,
+)
 from structure_net.networks import ACTIVATION_FUNCTIONS, Network, build_network
 from tests.networks.reference import genome, logits, matrices, pairs
 
@@ -29,8 +43,15 @@ SHAPES: dict[str, tuple[Genome, int]] = {
 }
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=[*ENGINES, "stacked"])
 def engine(request: pytest.FixtureRequest) -> Engine:
+    """Each engine; `dense` also as it is on a GPU."""
+    return StackedEngine() if request.param == "stacked" else make_engine(request.param)
+
+
+@pytest.fixture(params=ENGINES)
+def lone_engine(request: pytest.FixtureRequest) -> Engine:
+    """Those of processors, where the make-up of a cohort must not change a bit."""
     return make_engine(request.param)
 
 
@@ -66,7 +87,10 @@ def dense_loss_and_gradient(
     ]
     h = batch.inputs.to(dtype)
     for number, (weights, biases) in enumerate(layers, 1):
-        h = h @ weights.t() + biases
+        u = h @ weights.t()
+        if number < len(layers) and network.genome.normalisation == "rms":
+            u = u / torch.sqrt((u * u).mean(1, keepdim=True) + 1e-6)
+        h = u + biases
         if number < len(layers):
             h = ACTIVATION_FUNCTIONS[network.genome.activation](h)
     loss = functional.cross_entropy(h, batch.targets)
@@ -98,9 +122,17 @@ def test_as_exact_as_plain_dense_training(engine: Engine, name: str) -> None:
     assert relative_error(gradient, truth) <= allowed
 
 
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_activation_has_its_own_gradient(engine: Engine, activation: Activation) -> None:
-    network = build_network(genome(30, [20, 16], 5, 0.3, activation), 1)
+def test_every_activation_has_its_own_gradient(
+    engine: Engine, activation: Activation, normalisation: Normalisation
+) -> None:
+    shape = genome(30, [20, 16], 5, 0.3, activation, normalisation=normalisation)
+    network = build_network(shape, 1)
+    with torch.no_grad():  # biases that matter
+        network.values[network.connection_count :].normal_(
+            0.0, 0.3, generator=torch.Generator().manual_seed(5)
+        )
     batch = data(30, 5, 24)
     _, truth = dense_loss_and_gradient(network, batch, torch.float64)
     _, found = loss_and_gradient(engine, network, batch)
@@ -171,13 +203,13 @@ def bits(learners: Sequence[Learner]) -> list[tuple[bytes, ...]]:
     ]
 
 
-def test_a_cohort_gives_the_bits_of_each_trained_alone(engine: Engine) -> None:
+def test_a_cohort_gives_the_bits_of_each_trained_alone(lone_engine: Engine) -> None:
     together = cohort()
     shared = batches(together[0].network.genome, 20)
     rates = torch.linspace(0.001, 0.01, 60).reshape(20, 3)
-    losses = engine.train_steps(together, shared, rates)
+    losses = lone_engine.train_steps(together, shared, rates)
     for place, alone in enumerate(cohort()):
-        own = engine.train_steps([alone], shared, rates[:, place : place + 1])
+        own = lone_engine.train_steps([alone], shared, rates[:, place : place + 1])
         assert own[:, 0].numpy().tobytes() == losses[:, place].numpy().tobytes()
         assert bits([alone]) == bits([together[place]])
 

@@ -59,6 +59,7 @@ def test_matched_genes_come_from_either_parent_equally_often() -> None:
         [1500, 500, 300, 150],
         base_learning_rate=0.003,
         activation="tanh",
+        normalisation="rms",
         strategy="CONSTANT",
     )
     children = [crossover(first, second, derive(place, "coin")) for place in range(2000)]
@@ -69,6 +70,7 @@ def test_matched_genes_come_from_either_parent_equally_often() -> None:
         "output": [child.output_density > 0.5 for child in children],
         "rate": [child.base_learning_rate == 0.003 for child in children],
         "activation": [child.activation == "tanh" for child in children],
+        "normalisation": [child.normalisation == "rms" for child in children],
         "strategy": [child.strategy == "CONSTANT" for child in children],
     }
     for name, taken in genes.items():

@@ -79,6 +79,7 @@ def test_random_members_cover_the_initial_ranges() -> None:
         assert list(widths) == sorted(widths, reverse=True)
         assert 64 <= widths[-1] <= widths[0] <= 1024
         assert genome.activation == "relu"
+        assert genome.normalisation == "none"
     rates = sorted(genome.base_learning_rate for genome in genomes)
     assert 1e-3 <= rates[0] < 1.1e-3
     assert 0.9e-2 < rates[-1] <= 1e-2

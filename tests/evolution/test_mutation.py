@@ -15,7 +15,7 @@ from structure_net.genome import Genome, apply_edit, overall_density
 from structure_net.seeding import derive
 from tests.evolution.worlds import assert_inside, config_of
 
-CONFIG = config_of(max_layers=6)
+CONFIG = config_of(max_layers=6, space={"normalisations": ("none", "rms")})
 SIZES = (64, 3072, 5)
 
 
@@ -51,7 +51,7 @@ def test_an_operator_stays_inside_or_is_refused(
             passed += 1
             assert_inside(child, CONFIG, inputs, 10)
     assert passed > refused
-    if name in ("strategy", "activation", "learning_rate"):
+    if name in ("strategy", "activation", "normalisation", "learning_rate"):
         assert refused == 0
 
 
@@ -67,7 +67,7 @@ def test_jitter_scales_all_densities_by_up_to_a_fifth(parents: dict[int, list[Ge
     assert 1.17 < max(ratios) < 1.201
 
 
-SHARES = {  # of 85: the operators of the design that are built
+SHARES = {  # of 87: the operators of the design that are built
     "width": 30,
     "density": 15,
     "insert_layer": 12,
@@ -75,6 +75,7 @@ SHARES = {  # of 85: the operators of the design that are built
     "learning_rate": 10,
     "strategy": 10,
     "activation": 2,
+    "normalisation": 2,
 }
 
 
@@ -82,14 +83,14 @@ def test_operators_are_drawn_by_weight() -> None:
     draw = derive(1, "operators")
     counts = Counter(draw_operator(draw) for _ in range(10_000))
     assert set(counts) == set(SHARES) == set(MUTATIONS)
-    expected = [10_000 * share / 85 for share in SHARES.values()]
+    expected = [10_000 * share / 87 for share in SHARES.values()]
     assert stats.chisquare([counts[name] for name in SHARES], expected).pvalue > 0.001
 
 
 def test_another_value_is_another_one(parents: dict[int, list[Genome]]) -> None:
     world = World.of(CONFIG, 64, 10)
     for place, genome in enumerate(parents[64]):
-        for name in ("strategy", "activation"):
+        for name in ("strategy", "activation", "normalisation"):
             edit = MUTATIONS.get(name)(genome, world, derive(place, name))
             assert getattr(edit, name) != getattr(genome, name)
 
@@ -105,7 +106,7 @@ def test_where_there_is_no_choice_the_operator_says_so(parents: dict[int, list[G
         if parents[64][0].strategy != "COSINE"
         else parents[64][0]
     )
-    for name in ("strategy", "activation"):
+    for name in ("strategy", "activation", "normalisation"):
         with pytest.raises(InvalidGenomeError, match="no other choice"):
             MUTATIONS.get(name)(genome, world, derive(0))
 

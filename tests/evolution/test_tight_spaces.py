@@ -31,6 +31,7 @@ TIGHT: dict[str, dict[str, Any]] = {
         "learning_rate_strategies": ("COSINE",),
         "space": {"activations": ["gelu"]},
     },
+    "one normalisation": {"space": {"normalisations": ["rms"]}},
     "density below every floor": {
         "space": {
             "initial_min_density": 1e-4,

@@ -110,5 +110,6 @@ def assert_inside(genome: Genome, config: Config, inputs: int, classes: int) -> 
     if space.max_parameters is not None:
         assert sum(counts) + sum(ends[1:]) <= space.max_parameters
     assert stored["activation"] in space.activations
+    assert stored["normalisation"] in space.normalisations
     assert space.min_learning_rate <= stored["base_learning_rate"] <= space.max_learning_rate
     assert stored["strategy"] in config.learning_rate_strategies

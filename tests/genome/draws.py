@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from structure_net.genome import ACTIVATIONS, Genome, LayerGene
+from structure_net.genome import ACTIVATIONS, NORMALISATIONS, Genome, LayerGene
 
 STRATEGIES = ("COSINE", "CONSTANT")
 
@@ -27,6 +27,7 @@ def random_genome(draw: random.Random) -> Genome:
         ),
         output_density=densities[-1],
         activation=draw.choice(ACTIVATIONS),
+        normalisation=draw.choice(NORMALISATIONS),
         base_learning_rate=draw.uniform(1e-4, 1e-2),
         strategy=draw.choice(STRATEGIES),
     )

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from structure_net.errors import InvalidGenomeError
 from structure_net.genome import (
     ACTIVATIONS,
+    NORMALISATIONS,
     Edit,
     Genome,
     InsertLayer,
@@ -20,6 +21,7 @@ from structure_net.genome import (
     SetActivation,
     SetDensity,
     SetLearningRate,
+    SetNormalisation,
     SetStrategy,
     apply_edit,
     genome_of,
@@ -28,7 +30,7 @@ from tests.genome.draws import random_genome
 
 # 20 to 10 to 8 to 4: possible 200, 80, 32.
 START = genome_of(20, [10, 8], 4, [100, 40, 16], base_learning_rate=0.004)
-GENES = ("activation", "base_learning_rate", "strategy")
+GENES = ("activation", "normalisation", "base_learning_rate", "strategy")
 
 
 def test_resize_keeps_the_densities_on_both_sides() -> None:
@@ -110,6 +112,7 @@ def _intended(edit: Edit, before: Genome, after: Genome) -> None:
     """What an edit may not touch is equal, by the two genomes' own fields."""
     changed = {"set_activation": {"activation"}, "set_strategy": {"strategy"}}
     changed["set_learning_rate"] = {"base_learning_rate"}
+    changed["set_normalisation"] = {"normalisation"}
     for gene in GENES:
         if gene not in changed.get(edit.kind, set()):
             assert getattr(after, gene) == getattr(before, gene)
@@ -117,7 +120,7 @@ def _intended(edit: Edit, before: Genome, after: Genome) -> None:
     old, new = list(before.counts), list(after.counts)
     widths, kept = list(before.architecture[1:-1]), list(after.architecture[1:-1])
     match edit:
-        case SetActivation() | SetStrategy() | SetLearningRate():
+        case SetActivation() | SetNormalisation() | SetStrategy() | SetLearningRate():
             assert (old, widths) == (new, kept)
         case SetDensity(layer=layer):
             assert widths == kept
@@ -150,6 +153,7 @@ def _random_edit(draw: random.Random, genome: Genome) -> Edit:
             InsertLayer(place=layer, width=width),
             RemoveLayer(layer=layer),
             SetActivation(activation=draw.choice(ACTIVATIONS)),
+            SetNormalisation(normalisation=draw.choice(NORMALISATIONS)),
             SetLearningRate(base_learning_rate=draw.choice([-1.0, 0.0, 1e-3, 1.0, 2.0])),
             SetStrategy(strategy="CONSTANT"),
         ]
@@ -171,7 +175,7 @@ def test_random_edits_give_valid_genomes_or_are_refused_and_touch_nothing_else()
             _intended(edit, genome, after)
         assert genome.model_dump_json() == before
         assert genome.id == Genome.model_validate_json(before).id
-    assert len(kinds["done"]) == 8
+    assert len(kinds["done"]) == 9
     assert kinds["refused"] == {
         "resize_layer",
         "set_density",

@@ -41,6 +41,7 @@ def test_the_id_is_of_the_content_alone() -> None:
     ("name", "value"),
     [
         ("activation", "tanh"),
+        ("normalisation", "rms"),
         ("strategy", "CONSTANT"),
         ("base_learning_rate", 0.0040000001),
         ("inputs", 128),

@@ -22,7 +22,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("engine", "learning_rates", "reporting"),
     ("training",),
     ("executors",),
-    ("tournament", "bench"),
+    ("tournament",),
+    ("bench",),
     ("cli",),
 )
 

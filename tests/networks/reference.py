@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from structure_net.genome import Activation, Genome, allocate, genome_of, shapes_of
+from structure_net.genome import Activation, Genome, Normalisation, allocate, genome_of, shapes_of
 from structure_net.networks import DataSpecification, Network
 
 PHI = {
@@ -27,6 +27,7 @@ def genome(
     activation: Activation = "relu",
     base_learning_rate: float = 0.003,
     strategy: str = "CONSTANT",
+    normalisation: Normalisation = "none",
 ) -> Genome:
     """A genome whose connections are shared out by Erdos-Renyi weights."""
     counts = allocate(shapes_of(inputs, widths, classes), density)
@@ -38,6 +39,7 @@ def genome(
         base_learning_rate=base_learning_rate,
         activation=activation,
         strategy=strategy,
+        normalisation=normalisation,
     )
 
 
@@ -76,12 +78,18 @@ def matrices(network: Network) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def logits(
-    layers: list[tuple[np.ndarray, np.ndarray]], activation: str, inputs: np.ndarray
+    layers: list[tuple[np.ndarray, np.ndarray]],
+    activation: str,
+    inputs: np.ndarray,
+    normalisation: str = "none",
 ) -> np.ndarray:
     """The network's output in float64."""
     h = inputs.astype(np.float64)
     for number, (weights, biases) in enumerate(layers, 1):
-        z = h @ weights.T + biases
+        u = h @ weights.T
+        if normalisation == "rms" and number < len(layers):
+            u = u / np.sqrt(np.mean(u**2, axis=1, keepdims=True) + 1e-6)
+        z = u + biases
         h = z if number == len(layers) else PHI[activation](z)
     return h
 

@@ -13,6 +13,7 @@ import torch
 from structure_net.errors import InvalidGenomeError
 from structure_net.genome import (
     ACTIVATIONS,
+    NORMALISATIONS,
     Activation,
     active_parameters,
     bias_count,
@@ -40,15 +41,19 @@ def network() -> Network:
     return with_biases(build_network(genome(20, [16, 12], 5, 0.3), 1))
 
 
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_forward_is_that_of_dense_algebra(activation: Activation) -> None:
+def test_forward_is_that_of_dense_algebra(
+    activation: Activation, normalisation: Normalisation
+) -> None:
     some_negative = False
     for seed in range(30):
         drawn = random_genome(np.random.default_rng([2, seed]), widest=40)
-        network = build_network(drawn.model_copy(update={"activation": activation}), seed)
+        genes = {"activation": activation, "normalisation": normalisation}
+        network = build_network(drawn.model_copy(update=genes), seed)
         network = with_biases(network, seed)
         inputs = inputs_for(network, seed=seed)
-        expected = logits(matrices(network), activation, inputs.numpy())
+        expected = logits(matrices(network), activation, inputs.numpy(), normalisation)
         found = network(inputs).detach().double().numpy()
         assert np.abs(found - expected).max() <= 1e-5 * max(1.0, np.abs(expected).max())
         some_negative |= bool((found < 0).any())

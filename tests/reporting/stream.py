@@ -9,11 +9,15 @@ from structure_net.schema import (
     AttemptLost,
     ChampionEvaluated,
     Criterion,
+    Crossover,
     DatasetFacts,
+    EngineTable,
     EpochFinished,
     Event,
     GenerationFinished,
     GenerationStarted,
+    MemoryCleaned,
+    MicroBatchReduced,
     Performer,
     TournamentFinished,
     TournamentStarted,
@@ -72,6 +76,11 @@ def tournament_started(name: str = "digits", **environment: Any) -> TournamentSt
         ),
         batch_size=32,
         engine="csr",
+        engine_table=EngineTable(
+            origin="shipped",
+            kernels=True,
+            crossovers=(Crossover(possible=1000, mixed_precision=False, native=0.3, csr=0.1),),
+        ),
         without=("growth", "residual blocks"),
         package_version="0.1.0",
         execution={"workers": 2},
@@ -178,6 +187,32 @@ def attempt_lost(number: int) -> AttemptLost:
     )
 
 
+def micro_batch_reduced(number: int) -> MicroBatchReduced:
+    return MicroBatchReduced(
+        generation=0,
+        trial=number,
+        attempt=1,
+        step=4,
+        epoch=3,
+        before=32,
+        after=16,
+        planned=False,
+        wanted_bytes=20_971_520,
+    )
+
+
+def memory_cleaned(generation: int) -> MemoryCleaned:
+    return MemoryCleaned(
+        generation=generation,
+        epoch=9,
+        worker="worker-1",
+        resident_before=500_000_000,
+        resident_after=450_000_000,
+        device_before=0,
+        device_after=0,
+    )
+
+
 def performer(
     number: int, grown: Genome = GENOME, strategy: str = "COSINE", fitness: float = 0.8123
 ) -> Performer:
@@ -262,6 +297,8 @@ def whole_run() -> list[Event]:
     ]
     first += [epoch_finished(number, epoch) for epoch in range(10) for number in range(3)]
     first += [
+        micro_batch_reduced(2),
+        memory_cleaned(0),
         attempt_lost(3),
         trial_started(3, worker="worker-2", attempt=2),
         trial_failed(3),

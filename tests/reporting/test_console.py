@@ -182,6 +182,16 @@ def test_lines_stay_inside_the_width(width: int) -> None:
         assert "[3072, 512" in err
 
 
+@pytest.mark.parametrize("width", [40, 100])
+def test_a_ranking_names_the_normalisation_where_there_is_one(width: int) -> None:
+    plain = stream.performer(1)
+    normal = plain.model_copy(update={"normalisation": "rms"})
+    event = stream.generation_finished(0, plain, normal)
+    _, err = shown("plain", [event], width=width, end=False)
+    named = [line for line in err.splitlines() if "leaky_relu" in line]
+    assert ["rms leaky_relu" in line for line in named] == [False, True]
+
+
 def test_columns_of_the_environment_are_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert shown("plain", stream.whole_run()) == shown("plain", stream.whole_run(), width=40)

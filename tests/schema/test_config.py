@@ -34,6 +34,10 @@ CHANGED: dict[str, Any] = {
     "survivors_per_generation": 3,
     "mutation_rate": 0.25,
     "epochs_per_generation": 4,
+    "mixed_precision": False,
+    "gradient_checkpointing": False,
+    "memory_cleanup_frequency": 3,
+    "max_memory_per_gpu": 0.5,
     "batch_size_base": 64,
     "weight_decay": 0.0,
     "learning_rate_strategies": ["COSINE", "CONSTANT"],
@@ -43,7 +47,7 @@ CHANGED: dict[str, Any] = {
     "data_dir": "some where/\u00e9",
     "limit_train": 500,
     "validation_fraction": 0.2,
-    "augmentation": "flip",
+    "augmentation": "flip+crop",
     "fitness": "accuracy",
     "device": "cuda:3",
     "workers": 3,
@@ -66,6 +70,7 @@ CHANGED: dict[str, Any] = {
     "space.min_density": 0.015,
     "space.max_density": 0.3,
     "space.activations": ["tanh", "relu"],
+    "space.normalisations": ["rms", "none"],
     "space.min_learning_rate": 2e-4,
     "space.max_learning_rate": 0.05,
     "space.allocation": "uniform",
@@ -190,6 +195,28 @@ def test_devices(device: str) -> None:
 def test_what_is_no_device(device: str) -> None:
     with pytest.raises(ValidationError, match="device"):
         Config(device=device)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("none", "none"), ("flip", "flip"), ("mixup+CROP + flip", "flip+crop+mixup"), (None, None)],
+)
+def test_augmentation_has_one_spelling(given: str | None, kept: str | None) -> None:
+    assert Config(augmentation=given).augmentation == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("flop", "no augmentation 'flop': did you mean 'flip'"),
+        ("flip,crop", "joined by +, as in flip+crop"),
+        ("flip+none", "none stands alone"),
+        ("flip+", "no augmentation ''"),
+    ],
+)
+def test_an_augmentation_that_is_none(given: str, told: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(told)):
+        Config(augmentation=given)
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "a b", "x" * 101, "a\n", "-\0"])

@@ -7,6 +7,7 @@ from structure_net.engine.native.library import (
     best_path,
     compilers,
     load_library,
+    processor_flags,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "best_path",
     "compilers",
     "load_library",
+    "processor_flags",
 ]

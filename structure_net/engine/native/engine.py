@@ -22,6 +22,7 @@ from structure_net.engine.native.memory import (
     Blocks,
     LayerView,
     NetworkView,
+    Quads,
     UpdateView,
     aligned,
 )
@@ -31,7 +32,7 @@ from structure_net.networks import Network
 
 
 class NativeEngine(Engine):
-    """bfloat16 inputs where they are exact, float arithmetic, one network after the other.
+    """8-bit inputs as they are, float arithmetic, one network after the other.
 
     `path` chooses the instruction set, the processor's best if None.
     """
@@ -92,12 +93,14 @@ class _Bound:
         self._layers = (LayerView * len(network.layers))()
         self._kept: list[np.ndarray] = []
         weights, biases = 0, network.connection_count
+        normalised = network.genome.normalisation == "rms"
         for index, view in enumerate(self._layers):
             connections = network.layer(index).connections
             order = np.argsort(connections.columns, kind="stable").astype(np.int32)
             ends = np.concatenate([[0], np.cumsum(connections.fan_out)]).astype(np.int32)
             units = connections.rows[order].astype(np.int32)
             view.sources, view.units = connections.sources, connections.units
+            view.normalised = int(normalised and index < len(network.layers) - 1)
             view.row_pointers = self._at(connections.row_pointers)
             view.columns = self._at(_padded(connections.columns))
             view.source_pointers, view.source_units = self._at(ends), self._at(_padded(units))
@@ -105,7 +108,10 @@ class _Bound:
             view.weights, view.biases = weights, biases
             weights, biases = weights + len(order), biases + connections.units
         hidden = [gene.width for gene in network.genome.hidden]
-        rows = 2 * sum(hidden) + 2 * max(hidden, default=0) + network.genome.classes
+        # Two matrices a layer, two of the widest, the logits, one row of scales a layer.
+        rows = 2 * sum(hidden) + 2 * max(hidden, default=0) + network.genome.classes + len(hidden)
+        self._first = network.layer(0).connections
+        self._quads: Quads | None = None
         self._scratch = aligned(rows * LARGEST_BLOCK, np.float32)
         self._network = NetworkView(
             layer_count=len(network.layers),
@@ -121,8 +127,11 @@ class _Bound:
         """The structure, with the standardisation of `batch` and the moments of `optimizer`."""
         raw, view = batch.raw, self._network
         view.values = network.values.data_ptr()
-        view.factor = None if raw is None else raw.factor.ctypes.data
-        view.shift = None if raw is None else raw.shift.ctypes.data
+        view.raw = None
+        if raw is not None:
+            if self._quads is None or not self._quads.standardise_as(raw):
+                self._quads = Quads(self._first, raw)
+            view.raw = ctypes.addressof(self._quads.view)
         if optimizer is not None:
             view.first_moment = optimizer.first_moment.data_ptr()
             view.second_moment = optimizer.second_moment.data_ptr()
@@ -158,7 +167,5 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     library.sn_step.argtypes = [pointer, pointer, int32, int64, pointer]
     library.sn_evaluate.argtypes = [pointer, pointer, int32, pointer]
     library.sn_pack.restype = None
-    library.sn_pack.argtypes = [
-        *(pointer, int64, pointer, pointer, int32, int32, int32, pointer, pointer)
-    ]
+    library.sn_pack.argtypes = [*(pointer, int64, pointer, int32, pointer, int32, pointer, pointer)]
     return library

@@ -25,18 +25,11 @@ from structure_net.files import cache_root
 SOURCE = Path(__file__).with_name("kernels.cpp")
 BASE_FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-Wno-psabi")
 # What each path needs of the processor, the fastest first, and how it is compiled.
+_AVX512 = ("avx512f", "avx512bw", "avx512vl", "avx512dq", "fma")
+_AVX512_FLAGS = (*(f"-m{name}" for name in _AVX512), "-mprefer-vector-width=512")
 PATHS: dict[str, tuple[frozenset[str], tuple[str, ...]]] = {
-    "avx512": (
-        frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"}),
-        (
-            "-mavx512f",
-            "-mavx512bw",
-            "-mavx512vl",
-            "-mavx512dq",
-            "-mfma",
-            "-mprefer-vector-width=512",
-        ),
-    ),
+    "avx512vnni": (frozenset({*_AVX512, "avx512_vnni"}), (*_AVX512_FLAGS, "-mavx512vnni")),
+    "avx512": (frozenset(_AVX512), _AVX512_FLAGS),
     "avx2": (frozenset({"avx2", "fma"}), ("-mavx2", "-mfma")),
     "portable": (frozenset(), ()),
 }

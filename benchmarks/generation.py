@@ -1,0 +1,20 @@
+"""Claim: a generation of 64 mixed networks trains at least 14 times faster than by plain dense
+layers with masks, and 5.6 times faster than by the strong form of them; without evaluation.
+
+    python benchmarks/generation.py [--quick]
+"""
+
+from __future__ import annotations
+
+from ratios import print_ratios
+
+from structure_net.bench import Scale
+
+
+def main(arguments: list[str] | None = None, scale: Scale | None = None) -> int:
+    """Print the ratios; `scale` takes the place of both usual ones."""
+    return print_ratios(__doc__, ("generation",), arguments, scale)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,153 @@
+"""How much memory training takes, from genomes alone; and cohorts that fit a budget.
+
+With n connections, v = n + biases, u units in a layer, s sources, r samples at a time, b samples a
+batch, i inputs, in bytes:
+
+| | kept while the network lives | while it is trained |
+|---|---|---|
+| every engine | 16 v (value, two moments, multiplier) + 4 n (columns) + 4 units | |
+| `csr` | 8 v (optimizer's scratch) + 12 n (order, units) + 4 sources | 16 v + 12 n + a + c |
+| `dense` | 8 v + 8 n (places) + 4 sum(s u) (operands) | 16 v + 4 max(s u) + a |
+| `native` | 4 v (gradient) + 12 n + 1024 (2 hidden + 2 widest) | 32 n of its largest layer |
+
+a = r (8 hidden + 20 widest) are the activations: two vectors kept for each hidden layer (three with
+a normalisation), and those that come and go with the widest. c = 4 r (most sources) is a layer's
+input turned round. 16 v are gradients on their way from each layer to the one vector.
+
+On a processor the networks of a cohort take turns and share what is needed while training; stacked
+on a device they all need it at once. To that comes the batch: 12 b i of floats (read, standardised,
+mixed), or 4 b i packed for `native`.
+
+The formulas hold within a factor of 2 of what was measured; tests/engine/test_memory.py measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from structure_net.engine.autograd import segments
+from structure_net.engine.batches import EVALUATION_BATCH
+from structure_net.engine.native.memory import LARGEST_BLOCK
+from structure_net.genome import Genome, active_parameters, connection_count
+
+FLOAT, PLACE, INDEX = 4, 8, 4  # bytes of a value, of a place in a dense operand, of a list's entry
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What decides about memory beside the genome. `stacked`: all networks of a cohort compute at
+    the same time, as engine `dense` does on a device."""
+
+    engine: str
+    batch_size: int
+    stacked: bool = False
+    checkpointing: bool = False
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Networks that train together, by their places in the list that was planned, and how many
+    samples of a batch they take at a time; 0 where not even one sample fits the budget."""
+
+    members: tuple[int, ...]
+    micro_batch: int
+
+
+def budget(total_bytes: int, share: float, processes: int, *, shared: int = 0, own: int = 0) -> int:
+    """Bytes for the training of one of `processes` that divide a `share` of `total_bytes`.
+
+    `shared` is taken by all of them together, `own` by each before it trains anything. Negative
+    where those alone are too much.
+    """
+    return (int(total_bytes * share) - shared) // processes - own
+
+
+def kept_bytes(genome: Genome, setting: Setting) -> int:
+    """Memory of one network as long as it is in training."""
+    connections, values = connection_count(genome), active_parameters(genome)
+    units, sources = sum(genome.architecture[1:]), sum(genome.architecture[:-1])
+    kept = 4 * FLOAT * values + INDEX * (connections + units)
+    if setting.engine == "native":
+        hidden = [gene.width for gene in genome.hidden]
+        rows = 2 * sum(hidden) + 2 * max(hidden, default=0) + genome.classes
+        lists = 3 * INDEX * connections + INDEX * (units + sources)
+        return kept + FLOAT * values + lists + FLOAT * LARGEST_BLOCK * rows
+    kept += 2 * FLOAT * values
+    if setting.engine == "csr":
+        return kept + (PLACE + INDEX) * connections + INDEX * sources
+    return kept + PLACE * connections + FLOAT * sum(source * unit for source, unit in genome.shapes)
+
+
+def working_bytes(genome: Genome, setting: Setting, rows: int) -> int:
+    """Memory that one network needs beside that while it takes `rows` samples of a batch."""
+    if setting.engine == "native":
+        return 4 * PLACE * max(genome.counts)  # sorting the connections by source
+    widest = max(genome.architecture[1:])
+    vectors = 2 if genome.normalisation == "none" else 3
+    units = vectors * _kept_units(genome, setting.checkpointing) + 5 * widest
+    activations = FLOAT * rows * units
+    gradients = 4 * FLOAT * active_parameters(genome)
+    if setting.engine == "csr":
+        copied = FLOAT * rows * max(genome.architecture[:-1])
+        return gradients + 3 * FLOAT * connection_count(genome) + activations + copied
+    return gradients + FLOAT * max(source * unit for source, unit in genome.shapes) + activations
+
+
+def _kept_units(genome: Genome, checkpointing: bool) -> int:
+    """Hidden units whose activations stay between the forward and the backward pass."""
+    widths = [*genome.architecture[1:-1], 0]
+    if not checkpointing:
+        return sum(widths)
+    runs = segments(len(genome.shapes))
+    between = sum(widths[end - 1] for _, end in runs)
+    return between + max(sum(widths[first : end - 1]) for first, end in runs)
+
+
+def batch_bytes(inputs: int, setting: Setting) -> int:
+    """Memory of the batch in training, which a cohort shares, or of one for validation."""
+    samples = max(setting.batch_size, EVALUATION_BATCH)
+    return samples * inputs * (4 if setting.engine == "native" else 3 * FLOAT)
+
+
+def cohort_bytes(genomes: Sequence[Genome], setting: Setting, micro_batch: int) -> int:
+    """Memory of training these networks in lockstep, `micro_batch` samples at a time."""
+    kept = sum(kept_bytes(genome, setting) for genome in genomes)
+    working = [working_bytes(genome, setting, micro_batch) for genome in genomes]
+    together = sum(working) if setting.stacked else max(working)
+    return kept + together + batch_bytes(genomes[0].inputs, setting)
+
+
+def portions(
+    genomes: Sequence[Genome], setting: Setting, room: int | None, largest: int
+) -> list[Portion]:
+    """Cohorts of at most `largest` networks in the given order, each within `room` bytes.
+
+    The batch stays as configured. Only a network that does not fit alone gets a smaller
+    micro-batch, halved until it fits. None for `room` means as much as it takes.
+    """
+    made: list[Portion] = []
+    members: list[int] = []
+    for place in range(len(genomes)):
+        chosen = [genomes[member] for member in (*members, place)]
+        if members and (
+            len(chosen) > largest
+            or not _fits(cohort_bytes(chosen, setting, setting.batch_size), room)
+        ):
+            made.append(_portion(genomes, members, setting, room))
+            members = []
+        members.append(place)
+    return [*made, _portion(genomes, members, setting, room)] if members else made
+
+
+def _portion(
+    genomes: Sequence[Genome], members: Sequence[int], setting: Setting, room: int | None
+) -> Portion:
+    chosen, size = [genomes[member] for member in members], setting.batch_size
+    while size and not _fits(cohort_bytes(chosen, setting, size), room):
+        size //= 2
+    return Portion(tuple(members), size)
+
+
+def _fits(wanted: int, room: int | None) -> bool:
+    return room is None or wanted <= room

@@ -51,17 +51,17 @@ class NativeEngine(Engine):
         rates: Float[Tensor, "steps learners"],
     ) -> Float[Tensor, "steps learners"]:
         """See Engine. Every learner of the cohort takes the same packed batch from the cache."""
-        losses = torch.zeros(rates.shape)
+        losses = [[0.0] * len(learners) for _ in range(len(rates))]
         table = rates.tolist()
         for step, batch in enumerate(batches):
             blocks = Blocks(batch, self._library, self._arena)
             for place, learner in enumerate(learners):
                 view = self._view(learner.network, batch, learner.optimizer)
                 update = _update(learner.optimizer, table[step][place])
-                losses[step, place] = self._library.sn_step(
+                losses[step][place] = self._library.sn_step(
                     view, blocks.views, blocks.count, blocks.samples, ctypes.byref(update)
                 )
-        return losses
+        return torch.tensor(losses).reshape(rates.shape)
 
     def evaluate(self, network: Network, batches: Iterable[Batch]) -> tuple[float, float, int]:
         """See Engine."""

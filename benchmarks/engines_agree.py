@@ -57,8 +57,8 @@ def accuracy(way: str, seed: int, epochs: int, data: str, data_dir: Path | None)
         trial = Trial(number=0, generation=0, genome=genome, seed=seed, epochs=epochs)
         room = Classroom.open(plan, "cpu", "benchmark")
         cohort = Cohort(engine=engine, trials=(trial,), attempts=(1,))
-        outcome = list(train(cohort, room))[-1]
-    assert isinstance(outcome, TrialFinished), outcome
+        events = list(train(cohort, room))
+    (outcome,) = [event for event in events if isinstance(event, TrialFinished)]
     return outcome.result.validation_accuracy
 
 

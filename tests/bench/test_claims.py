@@ -69,6 +69,21 @@ def test_the_script_for_memory_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
+def test_the_script_for_engines_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Digits are few: whether the interval is narrow enough is not asked here."""
+    options = ["--data", "digits", "--seeds", "2", "--epochs", "2"]
+    assert loaded(FOLDER / "engines_agree.py").main(options) in (0, 1)
+    assert "native - dense: " in capsys.readouterr().out
+
+
+def test_an_interval_is_that_of_student() -> None:
+    """Mean 0, deviation 2, four values: 2.353 x 2 / 2 either way."""
+    script = loaded(FOLDER / "engines_agree.py")
+    low = script.interval([-1.7320508, -1.7320508, 1.7320508, 1.7320508])[1]
+    assert low == pytest.approx(-2.353, abs=1e-3)
+
+
+@pytest.mark.slow
 def test_an_interrupt_ends_the_benchmark_and_its_processes() -> None:
     """Told to every process of the group at once, as a terminal does."""
     child = subprocess.Popen(

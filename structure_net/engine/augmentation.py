@@ -5,8 +5,8 @@ choosing one more changes no draw of the others:
 
 - flip: an image is mirrored along its width with probability 1/2.
 - crop: a window of the image's size at a uniform place in the image, which is padded by an eighth
-  of its height and width (4 pixels of 32) with raw zeros. Zero padding before standardisation is
-  what the field does, and it keeps 8-bit images 8-bit images.
+  of its height and width (4 pixels of 32) with raw zeros, or by the pixels that are named. Zero
+  padding before standardisation is what the field does, and it keeps 8-bit images 8-bit images.
 - cutout (DeVries & Taylor 2017): a square of half the image's shorter side, its centre uniform over
   the image, so that it may hang over the edge, becomes the mean of each channel: rounded to a raw
   value in 8-bit images, exactly 0 after standardisation in others.
@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional
 
-from structure_net.schema import augmentation_parts
+from structure_net.schema import augmentation_parts, crop_pixels
 from structure_net.seeding import derive
 
 PADDED_PART = 8  # an image of 32 pixels is padded by 4, as for CIFAR-10 since He et al. (2016)
@@ -39,7 +39,8 @@ class Alterations:
 
     `offsets` are rows and columns by which a window lies below and right of its image; `corners`
     are row and column of the upper left pixel of the square that is cut, which may lie outside.
-    `partners` are places within the own batch, and `shares` belong to batches, not to samples.
+    `reach` is the largest size that offsets down and across may have. `partners` are places within
+    the own batch, and `shares` belong to batches, not to samples.
     """
 
     flipped: Bool[Tensor, " samples"] | None = None
@@ -47,6 +48,7 @@ class Alterations:
     corners: Int[Tensor, "samples 2"] | None = None
     partners: Int[Tensor, " samples"] | None = None
     shares: tuple[float, ...] = ()
+    reach: tuple[int, ...] = (0, 0)
 
     def to(self, device: torch.device) -> Alterations:
         """The same with its tensors on the device: one upload for a whole epoch."""
@@ -64,7 +66,7 @@ class Alterations:
     def _each(self, of: Callable[[Tensor], Tensor], shares: tuple[float, ...]) -> Alterations:
         tensors = (self.flipped, self.offsets, self.corners, self.partners)
         flipped, offsets, corners, partners = (None if t is None else of(t) for t in tensors)
-        return Alterations(flipped, offsets, corners, partners, shares)
+        return Alterations(flipped, offsets, corners, partners, shares, self.reach)
 
 
 NOTHING_ALTERED = Alterations()
@@ -85,13 +87,13 @@ class EpochDraws:
         used = steps * self.size
         seed, shape = self.run_seed, self.shape[-2:]
         flipped = offsets = corners = partners = None
+        reach = padding(shape, crop_pixels(self.augmentation)) if "crop" in parts else (0, 0)
         shares: tuple[float, ...] = ()
         if "flip" in parts:
             flipped = _kept(derive(seed, "flip", *place).random(samples) < 0.5, used)
         if "crop" in parts:
-            farthest = padding(shape)
             drawn = derive(seed, "crop", *place).integers(
-                [-most for most in farthest], farthest, (samples, 2), endpoint=True
+                [-most for most in reach], reach, (samples, 2), endpoint=True
             )
             offsets = _kept(drawn, used)
         if "cutout" in parts:
@@ -102,16 +104,17 @@ class EpochDraws:
             shares = tuple(generator.beta(MIXING, MIXING, steps).tolist())
             places = np.broadcast_to(np.arange(self.size), (steps, self.size))
             partners = _kept(generator.permuted(places, axis=1).reshape(-1), used)
-        return Alterations(flipped, offsets, corners, partners, shares)
+        return Alterations(flipped, offsets, corners, partners, shares, reach)
 
 
 def _kept(drawn: np.ndarray, used: int) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(drawn[:used]))
 
 
-def padding(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Pixels by which height and width are padded before a crop."""
-    return tuple(max(1, side // PADDED_PART) for side in shape[-2:])
+def padding(shape: tuple[int, ...], pixels: int | None = None) -> tuple[int, ...]:
+    """Pixels by which height and width are padded before a crop, at most all but one."""
+    wanted = [side // PADDED_PART if pixels is None else pixels for side in shape[-2:]]
+    return tuple(max(1, min(most, side - 1)) for most, side in zip(wanted, shape[-2:], strict=True))
 
 
 def cut_side(shape: tuple[int, ...]) -> int:
@@ -126,7 +129,7 @@ def moved(
     if drawn.flipped is not None:
         raw = torch.where(drawn.flipped[:, None, None, None], raw.flip(-1), raw)
     if drawn.offsets is not None:
-        (down, across), (height, width) = padding(raw.shape), raw.shape[-2:]
+        (down, across), (height, width) = drawn.reach, raw.shape[-2:]
         padded = functional.pad(raw, (across, across, down, down))
         windows = padded.unfold(2, height, 1).unfold(3, width, 1)
         samples = torch.arange(len(raw), device=raw.device)

@@ -1,6 +1,6 @@
 """Pure data: configuration, trials, events, results. What is stored is described here alone."""
 
-from structure_net.schema.augmentation import IMAGES_ONLY, augmentation_parts
+from structure_net.schema.augmentation import IMAGES_ONLY, augmentation_parts, crop_pixels
 from structure_net.schema.config import FREE_OF_RESULTS, PRESETS, STRATEGIES, Config
 from structure_net.schema.config_file import config_toml
 from structure_net.schema.engine_table import Crossover, EngineTable
@@ -108,6 +108,7 @@ __all__ = [
     "augmentation_parts",
     "canonical",
     "config_toml",
+    "crop_pixels",
     "deciding_values",
     "event_body",
     "event_line",

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from structure_net.schema.augmentation import augmentation_parts, augmentation_text
+from structure_net.schema.augmentation import augmentation_text
 from structure_net.schema.space import Space
 
 Preset = Literal["quick", "balanced", "full"]
@@ -114,7 +114,7 @@ class Config(BaseModel):
     )
     augmentation: str | None = Field(
         default=None,
-        description="none, or any of flip, crop, cutout, mixup joined by +; unset: by dataset",
+        description="none, or any of flip, crop, cutout, mixup joined by +; crop2: by 2 pixels",
     )
 
     inherit: Literal["weights", "architecture", "none"] = Field(
@@ -196,7 +196,7 @@ class Config(BaseModel):
     @field_validator("augmentation")
     @classmethod
     def _augmentation_form(cls, text: str | None) -> str | None:
-        return None if text is None else augmentation_text(augmentation_parts(text))
+        return None if text is None else augmentation_text(text)
 
     @field_validator("dataset", "fitness", "data_dir", "out", "from_hunt")
     @classmethod

@@ -41,6 +41,7 @@ EVERY = [
     for count in range(len(NAMES) + 1)
     for chosen in itertools.combinations(NAMES, count)
 ]
+EVERY += ["crop1", "flip+crop5+cutout"]
 PLENTY = 10**9
 
 
@@ -76,7 +77,10 @@ class SlowImages:
     """One image after the other, one pixel after the other, in float64."""
 
     def __init__(self, dataset: Dataset, parts: Split, augmentation: str, epoch: int) -> None:
-        self.names = augmentation.split("+")
+        spelled = augmentation.split("+")
+        self.names = [name.rstrip("0123456789") for name in spelled]
+        pixels = next((int(name[4:]) for name in spelled if name[:4] == "crop" != name), None)
+        down, across = (DOWN, ACROSS) if pixels is None else (pixels, pixels)
         self.values = np.array(dataset.images, dtype=np.float64)
         own = self.values[parts.train]
         self.mean = own.mean(axis=(0, 2, 3))
@@ -86,7 +90,7 @@ class SlowImages:
         count, place = len(parts.train), (0, epoch)
         self.order = parts.train[derive(SEED, "batches", *place).permutation(count)]
         self.flips = derive(SEED, "flip", *place).random(count) < 0.5
-        reach = ([-DOWN, -ACROSS], [DOWN + 1, ACROSS + 1])
+        reach = ([-down, -across], [down + 1, across + 1])
         self.offsets = derive(SEED, "crop", *place).integers(*reach, size=(count, 2))
         centres = derive(SEED, "cutout", *place).integers(0, [HEIGHT, WIDTH], size=(count, 2))
         self.corners = centres - SIDE // 2

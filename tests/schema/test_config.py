@@ -199,7 +199,13 @@ def test_what_is_no_device(device: str) -> None:
 
 @pytest.mark.parametrize(
     ("given", "kept"),
-    [("none", "none"), ("flip", "flip"), ("mixup+CROP + flip", "flip+crop+mixup"), (None, None)],
+    [
+        ("none", "none"),
+        ("flip", "flip"),
+        ("mixup+CROP + flip", "flip+crop+mixup"),
+        ("crop2+flip", "flip+crop2"),
+        (None, None),
+    ],
 )
 def test_augmentation_has_one_spelling(given: str | None, kept: str | None) -> None:
     assert Config(augmentation=given).augmentation == kept
@@ -212,6 +218,8 @@ def test_augmentation_has_one_spelling(given: str | None, kept: str | None) -> N
         ("flip,crop", "joined by +, as in flip+crop"),
         ("flip+none", "none stands alone"),
         ("flip+", "no augmentation ''"),
+        ("crop+crop2", "names crop twice"),
+        ("crop0", "no augmentation 'crop0': did you mean 'crop'"),
     ],
 )
 def test_an_augmentation_that_is_none(given: str, told: str) -> None:

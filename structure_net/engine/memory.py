@@ -8,7 +8,7 @@ batch, i inputs, in bytes:
 | every engine | 16 v (value, two moments, multiplier) + 4 n (columns) + 4 units | |
 | `csr` | 8 v (optimizer's scratch) + 12 n (order, units) + 4 sources | 16 v + 12 n + a + c |
 | `dense` | 8 v + 8 n (places) + 4 sum(s u) (operands) | 16 v + 4 max(s u) + a |
-| `native` | 4 v (gradient) + 12 n + 1024 (2 hidden + 2 widest) | 32 n of its largest layer |
+| `native` | 4 v + 12 n + 12 n of the first + 1024 (2 hidden + 2 widest) | 32 n of the largest |
 
 a = r (8 hidden + 20 widest) are the activations: two vectors kept for each hidden layer (three with
 a normalisation), and those that come and go with the widest. c = 4 r (most sources) is a layer's
@@ -16,7 +16,7 @@ input turned round. 16 v are gradients on their way from each layer to the one v
 
 On a processor the networks of a cohort take turns and share what is needed while training; stacked
 on a device they all need it at once. To that comes the batch: 12 b i of floats (read, standardised,
-mixed), or 4 b i packed for `native`.
+mixed), for `native` at most 4 b i (floats; 8-bit images take 1 b i).
 
 The formulas hold within a factor of 2 of what was measured; tests/engine/test_memory.py measures.
 """
@@ -71,7 +71,7 @@ def kept_bytes(genome: Genome, setting: Setting) -> int:
     if setting.engine == "native":
         hidden = [gene.width for gene in genome.hidden]
         rows = 2 * sum(hidden) + 2 * max(hidden, default=0) + genome.classes
-        lists = 3 * INDEX * connections + INDEX * (units + sources)
+        lists = 3 * INDEX * (connections + genome.counts[0]) + INDEX * (units + sources)
         return kept + FLOAT * values + lists + FLOAT * LARGEST_BLOCK * rows
     kept += 2 * FLOAT * values
     if setting.engine == "csr":

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from structure_net.engine import Engine, Learner
 
 WEIGHT_DECAY = 1e-4
+MIXED_PRECISION = True  # as a run has it by default; it concerns engine `dense` only
 LIMITS = (1e-6, 1e-2)
 END_SECONDS = 5.0
 
@@ -101,7 +102,7 @@ def chosen_engine(genome: Genome, engines: Sequence[str]) -> str:
     """The engine of the table in force if it is allowed, else the first that is."""
     from structure_net.engine import choose_engine, table_in_force
 
-    table = table_in_force(mixed_precision=False)
+    table = table_in_force(mixed_precision=MIXED_PRECISION)
     chosen = choose_engine(genome, "auto", "cpu", table)
     if chosen not in engines:
         without = table.model_copy(update={"kernels": False})
@@ -152,7 +153,7 @@ def prepared(cohort: Cohort, parts: Parts, batch_size: int) -> tuple[Engine, lis
 
     networks = [build_network(trial.genome, trial.seed) for trial in cohort.trials]
     learners = [Learner(one, AdamW(one, WEIGHT_DECAY, LIMITS)) for one in networks]
-    engine = make_engine(cohort.engine)
+    engine = make_engine(cohort.engine, mixed_precision=MIXED_PRECISION)
     engine.train_steps(learners, parts.training(batch_size, 1), rates_of(1, learners))
     return engine, learners
 

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from structure_net.datasets import Dataset as Dataset
     from structure_net.datasets import load as load_dataset  # noqa: F401
+    from structure_net.evolution import FITNESS as FITNESS
+    from structure_net.evolution import MUTATIONS as MUTATIONS
+    from structure_net.evolution import SELECTION as SELECTION
     from structure_net.genome import Genome as Genome
+    from structure_net.learning_rates import STRATEGIES as STRATEGIES
     from structure_net.networks import Network as Network
     from structure_net.networks import build_network as build_network
     from structure_net.networks import load_network as load_network
@@ -26,6 +30,10 @@ if TYPE_CHECKING:
     from structure_net.tournament import start as start
 
 _HOMES = {
+    "FITNESS": ("evolution", "FITNESS"),
+    "MUTATIONS": ("evolution", "MUTATIONS"),
+    "SELECTION": ("evolution", "SELECTION"),
+    "STRATEGIES": ("learning_rates", "STRATEGIES"),
     "Config": ("schema", "Config"),
     "Dataset": ("datasets", "Dataset"),
     "Genome": ("genome", "Genome"),

@@ -7,6 +7,7 @@ name. A miss is an error that lists the nearest names.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -35,17 +36,39 @@ class Registry(Generic[T]):
     def __init__(self, family: str) -> None:
         self.family = family
         self._members: dict[str, tuple[str, T]] = {}
+        self.weights: dict[str, float] = {}
 
-    def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that enters a member; a second one of the same name is an error."""
+    def register(self, name: str, weight: float | None = None) -> Callable[[T], T]:
+        """Decorator that enters a member; a second one of the same name is an error.
+
+        `weight`, above 0, is how often the member is drawn relative to the others, in a family
+        whose members are drawn.
+        """
+        if not isinstance(name, str) or not name.strip():
+            raise UsageError(
+                f"A {self.family} is registered as {name!r}, and a name in quotes was expected, as "
+                f'in register("mine").'
+            )
+        if weight is not None and not (math.isfinite(weight) and weight > 0):
+            raise UsageError(f"The {self.family} {name!r} has weight {weight}; it must be above 0.")
 
         def enter(member: T) -> T:
             if normal(name) in self._members:
-                raise UsageError(f"A {self.family} named {name!r} is registered twice.")
+                raise UsageError(
+                    f"A {self.family} named {name!r} is registered twice. Give the second another "
+                    f"name."
+                )
             self._members[normal(name)] = (name, member)
+            if weight is not None:
+                self.weights[name] = weight
             return member
 
         return enter
+
+    def forget(self, name: str) -> None:
+        """Take a member out again: what a plug-in that cannot be used had registered."""
+        spelled, _ = self._members.pop(normal(name))
+        self.weights.pop(spelled, None)
 
     def get(self, name: str) -> T:
         """The member of that name; UsageError with suggestions otherwise."""

@@ -7,6 +7,7 @@ with `--slow`.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -63,3 +64,18 @@ def cifar10_folder() -> Path:
     if not CIFAR10.is_dir():
         pytest.skip(f"no CIFAR-10 in {CIFAR10.parent.name}/{CIFAR10.name} beside the repository")
     return CIFAR10
+
+
+@pytest.fixture
+def registries() -> Generator[None]:
+    """What a test registers, by itself or through a plug-in, is forgotten after it."""
+    from structure_net.plugins import MODULE
+    from structure_net.tournament.extensions import FAMILIES
+
+    before = [set(family) for family in FAMILIES]
+    yield
+    for family, had in zip(FAMILIES, before, strict=True):
+        for name in set(family) - had:
+            family.forget(name)
+    for name in [name for name in sys.modules if name.startswith(MODULE)]:
+        del sys.modules[name]

@@ -12,6 +12,7 @@ from structure_net.cli.messages import leave_stdout, say
 from structure_net.cli.repeats import last_words
 from structure_net.cli.sources import check_text
 from structure_net.errors import DONE, INTERRUPTED, RUN_FAILED, StructureNetError, UsageError
+from structure_net.plugins import place_in_plugin
 from structure_net.schema import NOT_BUILT_COMMANDS
 
 PROGRAM = "structure-net"
@@ -82,10 +83,12 @@ def main(argv: list[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         text = str(problem) or "no further word"
-        say(
-            f"{type(problem).__name__}: {text}. This is a defect of structure-net. Give the same "
-            f"command with --debug added and report what it prints."
-        )
+        if (place := place_in_plugin(problem)) is not None:
+            told = f"It arose in the plug-in {place}. Mend that and start a new run."
+        else:
+            told = "This is a defect of structure-net. Give the same command with --debug added "
+            told += "and report what it prints."
+        say(f"{type(problem).__name__}: {text}. {told}")
         return RUN_FAILED
     return code
 

@@ -3,7 +3,15 @@
 from structure_net.evolution.crossover import crossover
 from structure_net.evolution.evolution import Evolution, Outcome, Selected
 from structure_net.evolution.fitness import FITNESS, Fitness
-from structure_net.evolution.mutation import MUTATIONS, WEIGHTS, Mutation, jitter
+from structure_net.evolution.mutation import (
+    EDITS,
+    MUTATIONS,
+    WEIGHTS,
+    Mutation,
+    jitter,
+    operator_weights,
+)
+from structure_net.evolution.pareto import crowding, dominated_share, fronts, hypervolume
 from structure_net.evolution.population import (
     World,
     founder,
@@ -14,6 +22,7 @@ from structure_net.evolution.population import (
 from structure_net.evolution.selection import SELECTION, Member, Selection, rank_key
 
 __all__ = [
+    "EDITS",
     "FITNESS",
     "MUTATIONS",
     "SELECTION",
@@ -27,10 +36,15 @@ __all__ = [
     "Selection",
     "World",
     "crossover",
+    "crowding",
+    "dominated_share",
     "founder",
     "founders",
+    "fronts",
+    "hypervolume",
     "jitter",
     "largest_founders",
+    "operator_weights",
     "rank_key",
     "smallest_genome",
 ]

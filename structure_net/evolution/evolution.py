@@ -6,17 +6,17 @@ place in the run, so the same outcomes give the same trials in any process, at a
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from structure_net.errors import InvalidGenomeError, RunFailedError
 from structure_net.evolution.crossover import crossover
-from structure_net.evolution.fitness import FITNESS
-from structure_net.evolution.mutation import MUTATIONS, draw_operator, jitter
+from structure_net.evolution.fitness import FITNESS, fitness_of
+from structure_net.evolution.mutation import draw_operator, jitter, operator_weights, proposed
+from structure_net.evolution.pareto import dominated_share, fronts, objectives
 from structure_net.evolution.population import TRIES, World, founder, founders
-from structure_net.evolution.selection import SELECTION, Member, rank_key
+from structure_net.evolution.selection import SELECTION, Member, rank_key, survivors_of
 from structure_net.genome import Genome, apply_edit
 from structure_net.schema import Config, Trial, TrialFailed, TrialResult
 from structure_net.seeding import derive, derive_seed
@@ -26,12 +26,14 @@ Outcome = TrialResult | TrialFailed
 
 @dataclass(frozen=True)
 class Selected:
-    """What a generation came to. `ranking` holds all members with a result, best first."""
+    """What a generation came to. `ranking` holds all members with a result, best first; `front`
+    those of the run so far that no other beats in both error and size, smallest error first."""
 
     generation: int
     population_size: int
     ranking: tuple[Member, ...]
     survivors: tuple[Member, ...]
+    front: tuple[Member, ...]
     finished: int
     failed: int
     lost: bool
@@ -46,6 +48,11 @@ class Selected:
         """Over every member of the population with a result, survivors and others alike."""
         return fmean(member.fitness for member in self.ranking) if self.ranking else None
 
+    @property
+    def hypervolume(self) -> float:
+        """What the front dominates of the unit square of error and size; never falls in a run."""
+        return dominated_share(member.result for member in self.front)
+
 
 class Evolution:
     """A population and its operators. Survivors keep their trial, weights and fitness."""
@@ -53,11 +60,13 @@ class Evolution:
     def __init__(self, config: Config, inputs: int, classes: int) -> None:
         self.config = config
         self.world = World.of(config, inputs, classes)
-        self._fitness = FITNESS.get(config.fitness)
-        self._select = SELECTION.get(config.selection)
+        FITNESS.get(config.fitness)
+        SELECTION.get(config.selection)
+        operator_weights()  # each raises where a name or a weight is missing
         self.generation = 0
         self.survivors: tuple[Member, ...] = ()
         self.champion: Member | None = None
+        self.front: tuple[Member, ...] = ()
         self._seen: set[str] = set()
         self._asked: list[Trial] = []
         self._next_number = 0
@@ -88,14 +97,16 @@ class Evolution:
         population = [*self.survivors, *fresh]
         ranking = tuple(sorted(population, key=rank_key))
         draw = derive(self.config.seed, "selection", self.generation)
-        self.survivors = tuple(self._select(ranking, self.config.survivors, draw))
+        self.survivors = survivors_of(self.config.selection, ranking, self.config.survivors, draw)
         best = [ranking[0], *([self.champion] if self.champion else [])]
         self.champion = min(best, key=rank_key)
+        self.front = _front([*self.front, *fresh])
         selected = Selected(
             generation=self.generation,
             population_size=len(population) + len(failures),
             ranking=ranking,
             survivors=self.survivors,
+            front=self.front,
             finished=len(fresh),
             failed=len(failures),
             lost=lost,
@@ -108,13 +119,7 @@ class Evolution:
     def _member(self, result: TrialResult) -> Member:
         parents = [one for one in self.survivors if one.result.number in result.trial.parents]
         ancestors = frozenset(result.trial.parents).union(*(one.ancestors for one in parents))
-        fitness = self._fitness(result)
-        if not math.isfinite(fitness):
-            raise RunFailedError(
-                f"The fitness {self.config.fitness!r} gave {fitness} for trial {result.number}. It "
-                f"must be a finite number for every finished trial."
-            )
-        return Member(result, fitness, ancestors)
+        return Member(result, fitness_of(self.config.fitness, result), ancestors)
 
     def _founders(self) -> list[Trial]:
         draw = derive(self.config.seed, "founders")
@@ -143,7 +148,7 @@ class Evolution:
                 genome = crossover(genomes[0], genomes[-1], draw)
                 if draw.random() < self.config.mutation_rate:
                     operators.append(draw_operator(draw))
-                    edit = MUTATIONS.get(operators[-1])(genome, self.world, draw)
+                    edit = proposed(operators[-1], genome, self.world, draw)
                     genome = apply_edit(genome, edit)
                 genome = apply_edit(genome, jitter(genome, self.world, draw))
                 self.world.check(genome)
@@ -168,6 +173,13 @@ class Evolution:
             operators=operators,
             epochs=self.config.epochs_per_generation,
         )
+
+
+def _front(members: Sequence[Member]) -> tuple[Member, ...]:
+    """Those that no other dominates: once dominated, a member never comes back."""
+    points = [objectives(member.result) for member in members]
+    first = fronts(points)[0] if points else []
+    return tuple(members[place] for place in sorted(first, key=lambda place: points[place]))
 
 
 def _all_failed(generation: int, failures: list[TrialFailed]) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from numbers import Real
 
+from structure_net.errors import RunFailedError
 from structure_net.registry import Registry
 from structure_net.schema import TrialResult
 
@@ -26,3 +29,14 @@ def seed_fitness(result: TrialResult) -> float:
 def accuracy_fitness(result: TrialResult) -> float:
     """Validation accuracy alone."""
     return result.validation_accuracy
+
+
+def fitness_of(name: str, result: TrialResult) -> float:
+    """The fitness of that name; RunFailedError unless it is a finite number."""
+    value: object = FITNESS.get(name)(result)  # whatever a user's function gives
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise RunFailedError(
+            f"The fitness {name!r} gave {str(value)[:80]}, a {type(value).__name__}, for trial "
+            f"{result.number}. It must be a finite number for every finished trial."
+        )
+    return float(value)

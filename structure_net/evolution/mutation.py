@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 
-from structure_net.errors import InvalidGenomeError
+from structure_net.errors import InvalidGenomeError, RunFailedError, UsageError
 from structure_net.evolution.population import World
 from structure_net.genome import (
     Edit,
@@ -26,8 +27,9 @@ from structure_net.registry import Registry
 
 Mutation = Callable[[Genome, World, np.random.Generator], Edit]
 MUTATIONS: Registry[Mutation] = Registry("mutation")
+EDITS: tuple[type, ...] = get_args(get_args(Edit)[0])
 
-# How often each is drawn, relative to the others.
+# How often each is drawn, relative to the others; a plug-in gives its own with `register`.
 WEIGHTS: dict[str, float] = {
     "width": 0.30,
     "density": 0.15,
@@ -113,11 +115,36 @@ def _another(present: str, choices: tuple[str, ...], generator: np.random.Genera
     return others[int(generator.integers(len(others)))]
 
 
+def operator_weights() -> dict[str, float]:
+    """Every mutation with its weight: the package's own, then registered ones."""
+    weights = {**WEIGHTS, **MUTATIONS.weights}
+    for name in MUTATIONS:
+        if name not in weights:
+            raise UsageError(
+                f"The mutation {name!r} has no weight, so it would never be drawn. Register it "
+                f"with one: MUTATIONS.register({name!r}, weight=0.1); the package's own lie "
+                f"between {min(WEIGHTS.values())} and {max(WEIGHTS.values())}."
+            )
+    return weights
+
+
 def draw_operator(generator: np.random.Generator) -> str:
     """The name of a mutation, drawn by weight."""
-    names = list(WEIGHTS)
-    weights = np.array([WEIGHTS[name] for name in names])
+    table = operator_weights()
+    names = list(table)
+    weights = np.array([table[name] for name in names])
     return names[int(generator.choice(len(names), p=weights / weights.sum()))]
+
+
+def proposed(name: str, genome: Genome, world: World, generator: np.random.Generator) -> Edit:
+    """What the mutation of that name proposes; InvalidGenomeError where it refuses."""
+    edit = MUTATIONS.get(name)(genome, world, generator)
+    if not isinstance(edit, EDITS):
+        raise RunFailedError(
+            f"The mutation {name!r} returned {str(edit)[:80]!r}, a {type(edit).__name__}; an edit "
+            f"was expected, one of {', '.join(kind.__name__ for kind in EDITS)}."
+        )
+    return edit
 
 
 def jitter(genome: Genome, world: World, generator: np.random.Generator) -> Edit:

@@ -29,11 +29,14 @@ def work(pipe: Connection, plan: str, device: str, visible: str, name: str, log:
 
     import torch
 
+    from structure_net.plugins import load_plugins
     from structure_net.schema import Cohort, TrainingPlan
     from structure_net.training import Classroom
 
     torch.set_num_threads(1)
-    room = Classroom.open(TrainingPlan.model_validate_json(plan), device, name)
+    shared = TrainingPlan.model_validate_json(plan)
+    load_plugins(shared.plugins)  # strategies of the user are looked up here
+    room = Classroom.open(shared, device, name)
     pipe.send_bytes(READY)
     while (message := pipe.recv_bytes()) != STOP:
         _train(pipe, Cohort.model_validate_json(message), room)

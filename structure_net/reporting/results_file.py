@@ -8,6 +8,7 @@ from structure_net.reporting.criteria import success_criteria, worker_utilizatio
 from structure_net.schema import (
     FailureEntry,
     FinalBest,
+    FrontEntry,
     GenerationFinished,
     GenerationSummary,
     Ledger,
@@ -30,11 +31,13 @@ def results_of(history: History) -> Results:
         config=flat_values(resolved.config),
         origins=resolved.origins,
         without=started.without,
+        plugins=started.plugins,
         dataset=started.dataset,
         batch_size=started.batch_size,
         engine=started.engine,
         generations=tuple(_summary(event) for event in history.generations),
         final_best=_final_best(history),
+        front=_front(history),
         system_stats=_system_stats(history, seconds),
         success_criteria=history.finished.criteria if history.finished else criteria,
         failures=tuple(
@@ -73,8 +76,28 @@ def _summary(event: GenerationFinished) -> GenerationSummary:
         failed=event.failed,
         lost=event.lost,
         cost=event.cost,
+        hypervolume=event.hypervolume,
         survivor_ids=event.survivors,
+        front_ids=event.front,
         top_performers=event.top_performers,
+    )
+
+
+def _front(history: History) -> tuple[FrontEntry, ...]:
+    """The front after the last generation, smallest error first."""
+    numbers = history.generations[-1].front if history.generations else ()
+    return tuple(
+        FrontEntry(
+            id=number,
+            genome_id=result.genome.id,
+            generation=result.trial.generation,
+            architecture=result.genome.architecture,
+            validation_accuracy=result.validation_accuracy,
+            active_parameters=result.active_parameters,
+            connections=result.connections,
+            network_file=f"networks/{number}.safetensors",
+        )
+        for number, result in ((number, history.results[number]) for number in numbers)
     )
 
 

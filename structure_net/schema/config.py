@@ -6,7 +6,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from structure_net.schema.augmentation import augmentation_text
 from structure_net.schema.space import Space
@@ -60,6 +68,9 @@ class Config(BaseModel):
     )
     weight_decay: float = Field(
         default=1e-4, ge=0, le=1, description="decoupled weight decay of connections"
+    )
+    plugin: Names = Field(
+        default=(), description="Python files with extensions of your own, run as they are"
     )
     learning_rate_strategies: Names = Field(
         default=("BASIC", "ADVANCED", "COMPREHENSIVE", "ULTIMATE"),
@@ -120,8 +131,8 @@ class Config(BaseModel):
     inherit: Literal["weights", "architecture", "none"] = Field(
         default="weights", description="what a child takes from its parents beside genes"
     )
-    selection: Literal["truncation", "best-of-k", "pareto"] = Field(
-        default="truncation", description="how survivors are chosen"
+    selection: str = Field(
+        default="truncation", description="truncation, best-of-k, pareto, or a registered name"
     )
     fitness: str = Field(default="seed", description="seed, accuracy, or a registered name")
     rungs: int = Field(
@@ -131,7 +142,6 @@ class Config(BaseModel):
         default=0, ge=0, le=1000, description="fresh seeds on which the champion is trained again"
     )
     from_hunt: Path | None = Field(default=None, description="start from the results of a hunt")
-    plugin: Names = Field(default=(), description="Python files with extensions of your own")
 
     device: str = Field(default="auto", description="auto, cpu, cuda, or cuda:K")
     workers: int | None = Field(
@@ -168,14 +178,15 @@ class Config(BaseModel):
 
     @field_validator("learning_rate_strategies")
     @classmethod
-    def _known_strategies(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _known_strategies(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Without a plug-in the names are known here; with one the run's start checks them."""
         from structure_net.registry import nearest, normal
 
         known = {normal(name): name for name in STRATEGIES}
         for name in names:
-            if normal(name) not in known:
+            if normal(name) not in known and not info.data.get("plugin"):
                 raise ValueError(f"no strategy {name!r}: {nearest(name, list(STRATEGIES))}")
-        return tuple(dict.fromkeys(known[normal(name)] for name in names))
+        return tuple(dict.fromkeys(known.get(normal(name), name) for name in names))
 
     @field_validator("device")
     @classmethod
@@ -198,7 +209,7 @@ class Config(BaseModel):
     def _augmentation_form(cls, text: str | None) -> str | None:
         return None if text is None else augmentation_text(text)
 
-    @field_validator("dataset", "fitness", "data_dir", "out", "from_hunt")
+    @field_validator("dataset", "selection", "fitness", "data_dir", "out", "from_hunt")
     @classmethod
     def _printable(cls, value: Any) -> Any:
         if value is not None and (not str(value).strip() or "\0" in str(value)):

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from structure_net.genome import Genome
 from structure_net.schema.engine_table import EngineTable
-from structure_net.schema.trial import Failure, Frozen, Seconds, TrialResult, Volatile
+from structure_net.schema.trial import Failure, Frozen, PluginFile, Seconds, TrialResult, Volatile
 
 
 class Event(Frozen):
@@ -61,6 +61,7 @@ class TournamentStarted(Event):
     engine: str
     engine_table: EngineTable | None = None
     without: tuple[str, ...]
+    plugins: tuple[PluginFile, ...] = ()
     package_version: Annotated[str, Volatile]
     execution: Annotated[dict[str, Any], Volatile]
     environment: Annotated[dict[str, Any], Volatile]
@@ -203,7 +204,9 @@ class Performer(Frozen):
 
 class GenerationFinished(Event):
     """Selection is done. `best_fitness` and `avg_fitness` are over all members with a result;
-    `lost` says that no new trial had one and the parents simply go on."""
+    `lost` says that no new trial had one and the parents simply go on. `front` are the trials of
+    the run so far that no other beats in both error and size, `hypervolume` is what they dominate;
+    null in runs that did not measure it."""
 
     population_size: int
     survivors: tuple[int, ...]
@@ -214,6 +217,8 @@ class GenerationFinished(Event):
     lost: bool
     cost: int
     top_performers: tuple[Performer, ...]
+    hypervolume: float | None = None
+    front: tuple[int, ...] = ()
     duration: Seconds
     busy_seconds: Seconds
     capacity: Annotated[int, Volatile]

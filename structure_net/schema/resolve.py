@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from structure_net.errors import UsageError
+from structure_net.registry import normal
 from structure_net.schema.config import FREE_OF_RESULTS, PRESETS, Config
 from structure_net.schema.not_built import NOT_BUILT
 
@@ -58,6 +59,7 @@ def resolve(given: Given | None = None, **values: Any) -> Resolved:
             flat[name] = value
             origins[name] = f"preset:{preset}"
     _replace_not_built(flat, origins, given)
+    _select_by_fronts(flat, origins)
     config = validated(flat, origins)
     for name in _every_name():
         origins.setdefault(name, "default")
@@ -140,6 +142,22 @@ def _replace_not_built(flat: dict[str, Any], origins: dict[str, str], given: Giv
             origins[row.field] = NOT_BUILT_ORIGIN
 
 
+def _select_by_fronts(flat: dict[str, Any], origins: dict[str, str]) -> None:
+    """`fitness = pareto` is a wish about selection: a pair of numbers has no order to rank by."""
+    if not isinstance(wish := flat.get("fitness"), str) or normal(wish) != "pareto":
+        return
+    origin = f"{origins.get('fitness', 'argument')}, fitness = pareto"
+    chosen = flat.get("selection", "pareto")
+    if not isinstance(chosen, str) or normal(chosen) != "pareto":
+        raise UsageError(
+            f"fitness = pareto (from {origins.get('fitness', 'argument')}) is selection by fronts, "
+            f"and selection is {chosen} (from {origins.get('selection', 'argument')}). Leave out "
+            f"one of the two."
+        )
+    flat["selection"], origins["selection"] = "pareto", origin
+    flat["fitness"], origins["fitness"] = Config.model_fields["fitness"].default, origin
+
+
 def _word(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
@@ -178,7 +196,9 @@ def flat_values(config: Config) -> dict[str, Any]:
 
 
 def deciding_values(config: Config) -> dict[str, Any]:
-    """The fields that can change a result, flat: what two equal runs share."""
-    return {
-        name: value for name, value in flat_values(config).items() if name not in FREE_OF_RESULTS
-    }
+    """The fields that can change a result, flat: what two equal runs share.
+
+    Of plug-ins the content decides, which stands beside in `TournamentStarted.plugins`.
+    """
+    left_out = FREE_OF_RESULTS | {"plugin"}
+    return {name: value for name, value in flat_values(config).items() if name not in left_out}

@@ -7,13 +7,18 @@ from typing import Any, Literal
 from pydantic import Field
 
 from structure_net.schema.events import Criterion, DatasetFacts, Performer
-from structure_net.schema.trial import Failure, Frozen
+from structure_net.schema.trial import Failure, Frozen, PluginFile
 
 RESULTS_VERSION = 1
 
 
 class GenerationSummary(Frozen):
-    """One generation. `duration` in seconds; fitness is null when no member had a result."""
+    """One generation. `duration` in seconds; fitness is null when no member had a result.
+
+    `front_ids` are the trials of the run so far that no other beats in both validation error and
+    active parameters; `hypervolume` is the share of the unit square of error and
+    log10(parameters) / 8 that they dominate, null in runs that did not measure it.
+    """
 
     generation: int
     population_size: int
@@ -25,8 +30,23 @@ class GenerationSummary(Frozen):
     failed: int
     lost: bool
     cost: int
+    hypervolume: float | None = None
     survivor_ids: tuple[int, ...]
+    front_ids: tuple[int, ...] = ()
     top_performers: tuple[Performer, ...]
+
+
+class FrontEntry(Frozen):
+    """A trial that no other of the run beats in both validation error and active parameters."""
+
+    id: int
+    genome_id: str
+    generation: int
+    architecture: tuple[int, ...]
+    validation_accuracy: float
+    active_parameters: int
+    connections: int
+    network_file: str
 
 
 class FinalBest(Performer):
@@ -81,11 +101,13 @@ class Results(Frozen):
     config: dict[str, Any]
     origins: dict[str, str]
     without: tuple[str, ...]
+    plugins: tuple[PluginFile, ...] = ()
     dataset: DatasetFacts
     batch_size: int
     engine: str
     generations: tuple[GenerationSummary, ...]
     final_best: FinalBest | None
+    front: tuple[FrontEntry, ...] = ()
     system_stats: SystemStats
     success_criteria: tuple[Criterion, ...]
     failures: tuple[FailureEntry, ...]

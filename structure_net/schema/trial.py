@@ -60,6 +60,14 @@ class TrainingPlan(Frozen):
     mixed_precision: bool = False
     gradient_checkpointing: bool = False
     memory_cleanup_frequency: int = Field(default=10, ge=1)
+    plugins: tuple[str, ...] = ()
+
+
+class PluginFile(Frozen):
+    """A plug-in of a run: its name in the run's folder `plugins`, the hash of its content."""
+
+    name: str
+    sha256: str
 
 
 class Cohort(Frozen):

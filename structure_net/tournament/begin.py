@@ -13,7 +13,7 @@ from structure_net.datasets import Dataset, load
 from structure_net.engine import choose_engine, load_library
 from structure_net.environment import DECIDES_BITS, facts
 from structure_net.errors import DataError, UsageError
-from structure_net.evolution import FITNESS, SELECTION, Evolution
+from structure_net.evolution import Evolution
 from structure_net.executors import slots_of
 from structure_net.files import atomic_write
 from structure_net.genome import Genome
@@ -38,6 +38,7 @@ from structure_net.store import (
     write_owner,
 )
 from structure_net.tournament.data_facts import batch_size_of, dataset_facts
+from structure_net.tournament.extensions import keep, load_copies, load_extensions
 from structure_net.tournament.tournament import Tournament
 from structure_net.tournament.workers import workers_of
 
@@ -45,8 +46,7 @@ from structure_net.tournament.workers import workers_of
 def start(resolved: Resolved) -> Tournament:
     """A new run in a directory of its own; what can be wrong is found before that exists."""
     config = resolved.config
-    FITNESS.get(config.fitness)
-    SELECTION.get(config.selection)
+    plugins = load_extensions(config)
     _check_engine(config)
     dataset = load(config.dataset, config.data_dir, limit_train=config.limit_train)
     data = dataset_facts(dataset, config)
@@ -60,10 +60,15 @@ def start(resolved: Resolved) -> Tournament:
         write_owner(directory)
         stamp = time.strftime("%Y%m%d_%H%M%S")
         atomic_write(directory / "config.toml", config_toml(resolved).encode())
+        kept = keep(plugins, directory)
         history = History(stored_config=resolved)
-        tournament = Tournament(resolved, dataset, directory, lock, history, stamp)
+        tournament = Tournament(resolved, dataset, directory, lock, history, stamp, plugins=kept)
         tournament.store.describe(
-            run_id=uuid.uuid4().hex, stamp=stamp, config=resolved.model_dump(mode="json"), **facts()
+            run_id=uuid.uuid4().hex,
+            stamp=stamp,
+            config=resolved.model_dump(mode="json"),
+            plugins=[file.model_dump() for file in kept],
+            **facts(),
         )
         until_it_stands.pop_all()
     return tournament
@@ -93,12 +98,12 @@ def resume(run: Path, changes: Given | None = None) -> Tournament:
         write_owner(directory)
         history, about = open_history(directory), read_about(directory)
         resolved = _changed(history.config, changes or Given(), history)
-        config = resolved.config
+        config, kept = resolved.config, load_copies(directory, about.get("plugins", ()))
         dataset = load(config.dataset, config.data_dir, limit_train=config.limit_train)
         _check_data(dataset, history, directory)
         sweep(directory)
         stamp, warnings = about["stamp"], _differences(about)
-        tournament = Tournament(resolved, dataset, directory, lock, history, stamp, warnings)
+        tournament = Tournament(resolved, dataset, directory, lock, history, stamp, warnings, kept)
         history.stored_config = resolved
         tournament.store.describe(config=resolved.model_dump(mode="json"))
         until_it_stands.pop_all()

@@ -7,7 +7,7 @@ them into a fresh `Evolution` and trains what that still asks for.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from structure_net.schema import (
     GenerationFinished,
     GenerationStarted,
     Performer,
+    PluginFile,
     Resolved,
     TournamentFinished,
     TournamentResumed,
@@ -39,6 +40,7 @@ from structure_net.schema import (
 )
 from structure_net.store import History, Store
 from structure_net.tournament.data_facts import batch_size_of, dataset_facts
+from structure_net.tournament.extensions import copies
 from structure_net.tournament.workers import workers_of
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class Tournament:
         history: History,
         stamp: str,
         warnings: tuple[str, ...] = (),
+        plugins: Sequence[PluginFile] = (),
     ) -> None:
         self.config: Config = resolved.config
         self.resolved = resolved
@@ -69,6 +72,7 @@ class Tournament:
         self.history = history
         self._lock = lock
         self._warnings = warnings
+        self._plugins = tuple(plugins)
         self._results = directory / f"stress_test_results_{stamp}.json"
         self.facts = dataset_facts(dataset, self.config)
         self.batch_size = batch_size_of(self.config, self.facts)
@@ -193,6 +197,7 @@ class Tournament:
             engine=self.config.engine,
             engine_table=self.engine_table,
             without=tuple(self.resolved.without),
+            plugins=self._plugins,
             package_version=VERSION,
             execution={name: values[name] for name in sorted(FREE_OF_RESULTS)},
             environment=facts(),
@@ -213,6 +218,8 @@ class Tournament:
             lost=selected.lost,
             cost=selected.cost,
             top_performers=tuple(performer(member) for member in selected.ranking[:TOP]),
+            hypervolume=selected.hypervolume,
+            front=tuple(member.result.number for member in selected.front),
             duration=duration,
             busy_seconds=sum(result.seconds for result in own if result is not None),
             capacity=self._executor.capacity if self._executor else 1,
@@ -248,6 +255,7 @@ class Tournament:
             memory_cleanup_frequency=self.config.memory_cleanup_frequency,
             mixed_precision=self.config.mixed_precision,
             gradient_checkpointing=self.config.gradient_checkpointing,
+            plugins=copies(self.directory, self._plugins),
         )
 
     def _check_same(self, trial: Trial) -> None:
@@ -267,9 +275,10 @@ class Tournament:
         return self.directory / "networks" / f"{number}.safetensors"
 
     def _keep_networks(self) -> None:
-        """Champion and survivors keep their files; those of other members are forgotten, then
-        deleted. While a run is replayed, later generations are not the members' yet and stay."""
-        members = [*self.evolution.survivors]
+        """Champion, survivors and front keep their files; those of other members are forgotten,
+        then deleted. While a run is replayed, later generations are not the members' yet and
+        stay."""
+        members = [*self.evolution.survivors, *self.evolution.front]
         if self.evolution.champion is not None:
             members.append(self.evolution.champion)
         keep = {f"networks/{member.result.number}.safetensors" for member in members}

@@ -31,8 +31,10 @@ from structure_net.schema import (
     Failure,
     FailureEntry,
     FinalBest,
+    FrontEntry,
     GenerationSummary,
     Ledger,
+    PluginFile,
     Results,
     SystemStats,
     flat_values,
@@ -202,7 +204,10 @@ def test_every_failure_is_named() -> None:
 
 @pytest.mark.parametrize(
     "model",
-    [Results, FinalBest, GenerationSummary, SystemStats, FailureEntry, Ledger, DatasetFacts],
+    [
+        *(Results, FinalBest, FrontEntry, GenerationSummary, SystemStats, FailureEntry, Ledger),
+        *(DatasetFacts, PluginFile),
+    ],
 )
 def test_every_field_of_the_results_file_is_named(model: type[BaseModel]) -> None:
     section = RUN_DIRECTORY.split("## The results file")[1].split("\n## ")[0]

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
 import pytest
 
 from structure_net.errors import RunFailedError, UsageError
-from structure_net.evolution import Evolution, World, founders, smallest_genome
+from structure_net.evolution import (
+    FITNESS,
+    MUTATIONS,
+    SELECTION,
+    Evolution,
+    World,
+    founders,
+    rank_key,
+    smallest_genome,
+)
 from structure_net.schema import PRESETS, Trial, resolve
 from structure_net.seeding import derive
 from tests.evolution.worlds import (
@@ -243,11 +253,94 @@ def test_a_trial_carries_what_a_worker_needs() -> None:
         assert result_of(trial, 0.5).number == trial.number
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "0.5", [0.5]])
 def test_a_fitness_that_is_no_number_ends_the_run_and_is_named(
-    monkeypatch: pytest.MonkeyPatch,
+    value: Any, registries: None
 ) -> None:
-    evolution = Evolution(resolve(tournament_size=4).config, 64, 10)
-    monkeypatch.setattr(evolution, "_fitness", lambda _: float("nan"))
+    FITNESS.register("odd")(lambda _: value)
+    evolution = Evolution(config_of(tournament_size=4, fitness="odd"), 64, 10)
     told = outcomes_of(evolution.ask(), lambda _: 0.5)
-    with pytest.raises(RunFailedError, match=r"fitness 'seed' gave nan for trial 0"):
+    with pytest.raises(RunFailedError, match=r"fitness 'odd' gave .* for trial 0"):
         evolution.tell(told)
+
+
+@pytest.mark.parametrize("name", [*SELECTION])
+def test_best_fitness_and_hypervolume_never_fall(name: str) -> None:
+    for seed in range(4):
+        config = config_of(tournament_size=14, generations=8, selection=name, seed=seed)
+        told = play(config)[1]
+        for before, after in pairwise(told):
+            assert after.best_fitness >= before.best_fitness
+            assert after.hypervolume >= before.hypervolume
+            best = min(before.ranking, key=rank_key)
+            assert best in before.survivors
+            assert best in after.ranking
+            assert after.ranking[0] == best or rank_key(after.ranking[0]) < rank_key(best)
+
+
+@pytest.mark.parametrize("name", [*SELECTION])
+def test_the_front_is_that_of_all_results_so_far(name: str) -> None:
+    asked, told = play(config_of(tournament_size=16, generations=6, selection=name))
+    results = []
+    for trials, selected in zip(asked, told, strict=True):
+        results += [result_of(trial, by_content(trial)) for trial in trials]
+        wanted = {
+            one.number
+            for one in results
+            if not any(
+                other.validation_accuracy >= one.validation_accuracy
+                and other.active_parameters <= one.active_parameters
+                and (other.validation_accuracy, other.active_parameters)
+                != (one.validation_accuracy, one.active_parameters)
+                for other in results
+            )
+        }
+        assert {member.result.number for member in selected.front} == wanted
+        errors = [1 - member.result.validation_accuracy for member in selected.front]
+        assert errors == sorted(errors)
+
+
+@pytest.mark.parametrize("size", [2, 3, 7, 64, 128])
+@pytest.mark.parametrize("name", [*SELECTION])
+def test_every_selection_leaves_room_for_children(name: str, size: int) -> None:
+    config = config_of(tournament_size=size, generations=2, selection=name)
+    for trials, selected in zip(*play(config), strict=True):
+        assert 1 <= len(selected.survivors) <= config.survivors < size
+        assert len(trials) >= 1
+
+
+def test_a_selection_that_leaves_the_best_out_keeps_it_all_the_same(registries: None) -> None:
+    SELECTION.register("worst")(lambda members, count, _: list(members)[-count:])
+    selected = play(config_of(tournament_size=12, generations=1, selection="worst"))[1][0]
+    assert selected.survivors == (selected.ranking[0], *selected.ranking[-3:-1])
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        (lambda members: [], "returned 0 members"),
+        (lambda members: [*members], "returned 8 members"),
+        (lambda members: [members[0], members[0]], "1 of them different"),
+        (lambda members: None, "a list of the members"),
+        (lambda members: [members[0].result], "a list of the members"),
+    ],
+)
+def test_a_selection_that_gives_back_something_else_ends_the_run(
+    returned: Any, words: str, registries: None
+) -> None:
+    SELECTION.register("odd")(lambda members, count, _: returned(members))
+    with pytest.raises(RunFailedError, match=f"^The selection 'odd' .*{words}"):
+        play(config_of(tournament_size=8, generations=1, selection="odd"))
+
+
+def test_a_mutation_that_proposes_no_edit_ends_the_run(registries: None) -> None:
+    MUTATIONS.register("odd", weight=1e9)(lambda genome, world, generator: genome)
+    config = config_of(tournament_size=8, generations=2, mutation_rate=1.0)
+    with pytest.raises(RunFailedError, match=r"^The mutation 'odd' returned .* a Genome; an edit"):
+        play(config)
+
+
+def test_a_mutation_without_a_weight_is_refused_before_anything_runs(registries: None) -> None:
+    MUTATIONS.register("weightless")(lambda genome, world, generator: None)
+    with pytest.raises(UsageError, match="'weightless' has no weight"):
+        Evolution(config_of(), 64, 10)

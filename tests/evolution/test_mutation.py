@@ -87,6 +87,13 @@ def test_operators_are_drawn_by_weight() -> None:
     assert stats.chisquare([counts[name] for name in SHARES], expected).pvalue > 0.001
 
 
+def test_a_registered_mutation_is_drawn_by_its_own_weight(registries: None) -> None:
+    MUTATIONS.register("mine", weight=0.87)(lambda genome, world, generator: None)
+    draw = derive(2, "operators")
+    share = sum(draw_operator(draw) == "mine" for _ in range(4000)) / 4000
+    assert abs(share - 0.5) < 4 * 0.5 / 4000**0.5
+
+
 def test_another_value_is_another_one(parents: dict[int, list[Genome]]) -> None:
     world = World.of(CONFIG, 64, 10)
     for place, genome in enumerate(parents[64]):

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "structure_net"
 # Imports go down. Members of one floor do not know each other, but for the first floor, whose
 # members are single files: there an import must not make a circle.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "registry", "seeding", "files", "environment"),
+    ("errors", "registry", "seeding", "files", "environment", "plugins"),
     ("genome",),
     ("schema",),
     ("store", "evolution", "datasets", "networks"),
@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("executors",),
     ("tournament",),
     ("bench",),
-    ("cli",),
+    ("cli", "testing"),
 )
 
 

@@ -34,12 +34,9 @@ ASKED: dict[str, list[Any]] = {
     "enable_profiling": [True],
     "profiling_level": [1, 2, "1"],
     "inherit": ["weights"],
-    "selection": ["pareto", "best-of-k"],
-    "fitness": ["pareto"],
     "rungs": [1],
     "retrain": [2],
     "from_hunt": ["runs/hunt"],
-    "plugin": ["a.py"],
     "executor": ["ray"],
     "dashboard": [True],
     "track": ["wandb"],
@@ -98,6 +95,26 @@ def test_a_wrong_value_of_a_missing_part_is_wrong_not_missing() -> None:
     for name, value in (("enable_growth", "perhaps"), ("retrain", -1), ("engine", "gpu")):
         with pytest.raises(UsageError, match=f"^{name} cannot be"):
             resolve(Given({name: value}))
+
+
+def test_the_fitness_pareto_is_the_selection_pareto() -> None:
+    for wish in ("pareto", "Pareto"):
+        resolved = resolve(Given({"fitness": wish}, {"fitness": "command line"}))
+        assert (resolved.config.fitness, resolved.config.selection) == ("seed", "pareto")
+        for name in ("fitness", "selection"):
+            assert resolved.origins[name] == "command line, fitness = pareto"
+    assert resolve(fitness="pareto", selection="PARETO").config.selection == "pareto"
+    with pytest.raises(UsageError, match=r"fitness = pareto .* and selection is truncation"):
+        resolve(fitness="pareto", selection="truncation")
+    assert resolve(selection="pareto", fitness="accuracy").config.fitness == "accuracy"
+
+
+def test_strategies_of_a_plug_in_are_left_to_the_start_of_the_run() -> None:
+    names = ("cosine", "STEPS", "STEPS")
+    resolved = resolve(learning_rate_strategies=names, plugin=("mine.py",))
+    assert resolved.config.learning_rate_strategies == ("COSINE", "STEPS")
+    with pytest.raises(UsageError, match="no strategy 'STEPS'"):
+        resolve(learning_rate_strategies=names)
 
 
 PRESET_NUMBERS = {"quick": (16, 3, 10), "balanced": (32, 5, 15), "full": (64, 10, 20)}

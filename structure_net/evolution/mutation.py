@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -113,10 +113,10 @@ def _another(present: str, choices: tuple[str, ...], generator: np.random.Genera
     return others[int(generator.integers(len(others)))]
 
 
-def draw_operator(generator: np.random.Generator) -> str:
+def draw_operator(generator: np.random.Generator, weighted: Mapping[str, float] = WEIGHTS) -> str:
     """The name of a mutation, drawn by weight."""
-    names = list(WEIGHTS)
-    weights = np.array([WEIGHTS[name] for name in names])
+    names = list(weighted)
+    weights = np.array([weighted[name] for name in names])
     return names[int(generator.choice(len(names), p=weights / weights.sum()))]
 
 

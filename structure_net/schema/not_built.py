@@ -57,8 +57,6 @@ NOT_BUILT: tuple[NotBuilt, ...] = (
     NotBuilt("inherit", lambda mode: mode == "weights", "none", "inherited weights"),
     NotBuilt("selection", lambda name: name != "truncation", "truncation"),
     NotBuilt("fitness", lambda name: name == "pareto", "seed"),
-    NotBuilt("rungs", _on, 0),
-    NotBuilt("retrain", _on, 0, "retraining of the champion"),
     NotBuilt("from_hunt", lambda run: run is not None, None),
     NotBuilt("plugin", _on, ()),
     NotBuilt("executor", lambda name: name == "ray", "processes"),

@@ -6,7 +6,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from structure_net.schema.events import Criterion, DatasetFacts, Performer
+from structure_net.schema.events import (
+    Criterion,
+    DatasetFacts,
+    OperatorCount,
+    Performer,
+    Retrained,
+)
 from structure_net.schema.trial import Failure, Frozen
 
 RESULTS_VERSION = 1
@@ -22,6 +28,7 @@ class GenerationSummary(Frozen):
     avg_fitness: float | None
     duration: float
     finished: int
+    stopped: int
     failed: int
     lost: bool
     cost: int
@@ -35,7 +42,7 @@ class FinalBest(Performer):
     test_accuracy: float | None = None
     test_samples: int | None = None
     test_hash: str | None = None
-    retraining: tuple[dict[str, Any], ...] = ()
+    retraining: tuple[Retrained, ...] = ()
     network_file: str | None = None
 
 
@@ -66,11 +73,13 @@ class FailureEntry(Frozen):
 
 
 class Ledger(Frozen):
-    """Cost in floating-point operations: 6 per sample and connection trained, 2 evaluated."""
+    """Cost in floating-point operations: 6 per sample and connection trained, 2 evaluated. The
+    total is that of all generations and of retraining the champion."""
 
     unit: Literal["FLOP"] = "FLOP"
     total: int
     by_generation: tuple[int, ...]
+    retraining: int
 
 
 class Results(Frozen):
@@ -89,6 +98,7 @@ class Results(Frozen):
     system_stats: SystemStats
     success_criteria: tuple[Criterion, ...]
     failures: tuple[FailureEntry, ...]
+    operators: tuple[OperatorCount, ...]
     ledger: Ledger
     environment: dict[str, Any] = Field(default_factory=dict)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from structure_net.evolution import Evolution
 from structure_net.executors import Executor
-from structure_net.schema import Event, Segment, Trial, TrialResult, TrialStopped
+from structure_net.schema import Event, Segment, Trial, TrialFailed, TrialResult, TrialStopped
 from structure_net.store import History
 
 
@@ -58,9 +58,18 @@ class Rungs:
         yield from self._run(missing, segment)
 
     def _run(self, trials: Sequence[Trial], segment: Segment) -> Iterator[Event | None]:
-        open_ones = [trial for trial in trials if trial.number not in self._history.outcomes]
-        if open_ones:
-            yield from self._executor.run(open_ones, dict(self._history.attempts), segment)
+        history = self._history
+        left = [trial for trial in trials if trial.number not in history.outcomes]
+        if not left:
+            return
+        for event in self._executor.run(left, dict(history.attempts), segment):
+            yield self._charged(event) if isinstance(event, TrialFailed) else event
+
+    def _charged(self, failed: TrialFailed) -> TrialFailed:
+        """A trial that dies with its worker tells no cost; that of its pauses is known."""
+        pauses = self._history.paused.items()
+        spent = [pause.result.cost for (number, _), pause in pauses if number == failed.trial]
+        return failed.model_copy(update={"cost": max([failed.cost, *spent])})
 
     def _ranked(self, trials: Sequence[Trial], end: int) -> list[TrialResult]:
         """What reached the rung, best first. The others failed on the way."""

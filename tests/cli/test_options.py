@@ -205,8 +205,6 @@ NOT_BUILT_EXAMPLES = {
     "inherit": "weights",
     "selection": "pareto",
     "fitness": "pareto",
-    "rungs": 1,
-    "retrain": 1,
     "from_hunt": "runs/x",
     "plugin": ["a.py"],
     "executor": "ray",

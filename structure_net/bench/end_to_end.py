@@ -68,6 +68,7 @@ def hold(contest: Contest, cores: int, engines: Sequence[str]) -> Held:
             generations=contest.generations,
             epochs_per_generation=contest.epochs,
             dataset=f"synthetic-{contest.images}",
+            retrain=0,
             device="cpu",
             workers=cores,
             engine=engines[0] if len(engines) == 1 else "auto",

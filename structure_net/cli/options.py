@@ -36,6 +36,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "selection",
         "fitness",
         "inherit",
+        "adaptive_operators",
         "rungs",
         "retrain",
         "from_hunt",

@@ -85,12 +85,16 @@ def _progress_lines(directory: Path, history: History) -> Iterator[str]:
 
 
 def _ending_lines(directory: Path, history: History) -> Iterator[str]:
+    from structure_net.reporting import retraining_text
+
     best = history.champion
     if best is not None:
         yield (
             f"champion: trial {best.trial}, validation accuracy {best.validation_accuracy:.4f}, "
             f"test accuracy {best.test_accuracy:.4f} on {best.test_samples} samples, read once"
         )
+        if best.retraining:
+            yield f"retrained: {retraining_text(best)}"
     for number, failure in sorted(history.failures.items())[:MOST_FAILURES]:
         yield f"trial {number} failed, {failure.failure}: {failure.reason}"
     if len(history.failures) > MOST_FAILURES:
@@ -122,7 +126,18 @@ def _generation_table(history: History) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for name in ("generation", "best", "mean", "trained", "failed", "survivors", "seconds"):
+    halved = any(row.stopped for row in history.generations)
+    stopped = ("stopped",) if halved else ()
+    for name in (
+        "generation",
+        "best",
+        "mean",
+        "trained",
+        *stopped,
+        "failed",
+        "survivors",
+        "seconds",
+    ):
         table.add_column(name, justify="right")
     for number, row in enumerate(history.generations):
         table.add_row(
@@ -130,6 +145,7 @@ def _generation_table(history: History) -> Table:
             _figure(row.best_fitness),
             _figure(row.avg_fitness),
             str(row.finished),
+            *([str(row.stopped)] if halved else ()),
             str(row.failed),
             str(len(row.survivors)),
             f"{row.duration:.1f}",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from structure_net.errors import InvalidGenomeError, RunFailedError
+from structure_net.evolution.accounting import Accounting
 from structure_net.evolution.crossover import crossover
 from structure_net.evolution.fitness import FITNESS, fitness_of
 from structure_net.evolution.mutation import draw_operator, jitter, operator_weights, proposed
@@ -18,7 +19,7 @@ from structure_net.evolution.pareto import dominated_share, fronts, objectives
 from structure_net.evolution.population import TRIES, World, founder, founders
 from structure_net.evolution.selection import SELECTION, Member, rank_key, survivors_of
 from structure_net.genome import Genome, apply_edit
-from structure_net.schema import Config, Trial, TrialFailed, TrialResult
+from structure_net.schema import Config, OperatorCount, Trial, TrialFailed, TrialResult
 from structure_net.seeding import derive, derive_seed
 
 Outcome = TrialResult | TrialFailed
@@ -26,14 +27,17 @@ Outcome = TrialResult | TrialFailed
 
 @dataclass(frozen=True)
 class Selected:
-    """What a generation came to. `ranking` holds all members with a result, best first; `front`
-    those of the run so far that no other beats in both error and size, smallest error first."""
+    """What a generation came to. `ranking` holds all members that trained to the end, best first,
+    `stopped` those that ended at a rung; `front` those of the run so far that no other beats in
+    both error and size, smallest error first."""
 
     generation: int
     population_size: int
     ranking: tuple[Member, ...]
+    stopped: tuple[Member, ...]
     survivors: tuple[Member, ...]
     front: tuple[Member, ...]
+    operators: tuple[OperatorCount, ...]
     finished: int
     failed: int
     lost: bool
@@ -46,7 +50,8 @@ class Selected:
     @property
     def average_fitness(self) -> float | None:
         """Over every member of the population with a result, survivors and others alike."""
-        return fmean(member.fitness for member in self.ranking) if self.ranking else None
+        members = [*self.ranking, *self.stopped]
+        return fmean(member.fitness for member in members) if members else None
 
     @property
     def hypervolume(self) -> float:
@@ -61,8 +66,7 @@ class Evolution:
         self.config = config
         self.world = World.of(config, inputs, classes)
         FITNESS.get(config.fitness)
-        SELECTION.get(config.selection)
-        operator_weights()  # each raises where a name or a weight is missing
+        SELECTION.get(config.selection)  # each raises where there is no such name
         self.generation = 0
         self.survivors: tuple[Member, ...] = ()
         self.champion: Member | None = None
@@ -71,6 +75,9 @@ class Evolution:
         self._asked: list[Trial] = []
         self._next_number = 0
         self._lost_in_a_row = 0
+        self._accounting = Accounting()
+        self._weights: Mapping[str, float] = operator_weights()  # raises where one has no weight
+        self._costs: dict[int, int] = {}
 
     @property
     def asked(self) -> int:
@@ -87,9 +94,14 @@ class Evolution:
 
     def tell(self, outcomes: Mapping[int, Outcome]) -> Selected:
         """Take one outcome for every asked trial, choose survivors, begin the next generation."""
-        own = [outcomes[trial.number] for trial in self.ask()]
+        asked = self.ask()
+        own = [outcomes[trial.number] for trial in asked]
         failures = [outcome for outcome in own if isinstance(outcome, TrialFailed)]
-        fresh = [self._member(outcome) for outcome in own if isinstance(outcome, TrialResult)]
+        results = [outcome for outcome in own if isinstance(outcome, TrialResult)]
+        evaluated = {result.number: self._member(result) for result in results}
+        stopped = [one for one in evaluated.values() if one.result.stopped_after is not None]
+        fresh = [one for one in evaluated.values() if one.result.stopped_after is None]
+        parents = {member.result.number: member for member in self.survivors}
         lost = not fresh
         self._lost_in_a_row = self._lost_in_a_row + 1 if lost else 0
         if lost and (self.generation == 0 or self._lost_in_a_row > 1):
@@ -98,15 +110,19 @@ class Evolution:
         ranking = tuple(sorted(population, key=rank_key))
         draw = derive(self.config.seed, "selection", self.generation)
         self.survivors = survivors_of(self.config.selection, ranking, self.config.survivors, draw)
+        self._costs.update((result.number, result.cost) for result in results)
+        numbers = {member.result.number for member in self.survivors}
         best = [ranking[0], *([self.champion] if self.champion else [])]
         self.champion = min(best, key=rank_key)
         self.front = _front([*self.front, *fresh])
         selected = Selected(
             generation=self.generation,
-            population_size=len(population) + len(failures),
+            population_size=len(population) + len(stopped) + len(failures),
             ranking=ranking,
+            stopped=tuple(stopped),
             survivors=self.survivors,
             front=self.front,
+            operators=self._accounting.finish(asked, evaluated, parents, numbers),
             finished=len(fresh),
             failed=len(failures),
             lost=lost,
@@ -119,7 +135,17 @@ class Evolution:
     def _member(self, result: TrialResult) -> Member:
         parents = [one for one in self.survivors if one.result.number in result.trial.parents]
         ancestors = frozenset(result.trial.parents).union(*(one.ancestors for one in parents))
-        return Member(result, fitness_of(self.config.fitness, result), ancestors)
+        cost = sum(self._costs[number] for number in ancestors)
+        return Member(result, self.fitness(result), ancestors, cost)
+
+    def ranked(self, reached: Sequence[TrialResult]) -> list[TrialResult]:
+        """Partial results that reached a rung, best first, in the order of selection."""
+        members = [Member(result, self.fitness(result), frozenset()) for result in reached]
+        return [member.result for member in sorted(members, key=rank_key)]
+
+    def fitness(self, result: TrialResult) -> float:
+        """The configured fitness of a result, whole or partial."""
+        return fitness_of(self.config.fitness, result)
 
     def _founders(self) -> list[Trial]:
         draw = derive(self.config.seed, "founders")
@@ -129,6 +155,8 @@ class Evolution:
     def _children(self) -> list[Trial]:
         """As many as the survivors leave room for; none repeats a genome the run has seen."""
         count = self.config.tournament_size - len(self.survivors)
+        adaptive = self.config.adaptive_operators
+        self._weights = self._accounting.weights() if adaptive else operator_weights()
         trials: list[Trial] = []
         seen = set(self._seen)
         for place in range(count):
@@ -147,16 +175,21 @@ class Evolution:
             try:
                 genome = crossover(genomes[0], genomes[-1], draw)
                 if draw.random() < self.config.mutation_rate:
-                    operators.append(draw_operator(draw))
+                    operators.append(draw_operator(draw, self._weights))
                     edit = proposed(operators[-1], genome, self.world, draw)
                     genome = apply_edit(genome, edit)
                 genome = apply_edit(genome, jitter(genome, self.world, draw))
                 self.world.check(genome)
             except InvalidGenomeError:
+                self._accounting.refused(operators)
                 continue  # an operator that leaves the space is drawn again
-            if genome.id not in seen:
-                numbers = tuple(sorted(member.result.number for member in parents))
-                return self._trial(place, genome, numbers, tuple(operators))
+            if genome.id in seen:
+                self._accounting.refused(operators, duplicate=True)
+                continue
+            self._accounting.proposed(operators)
+            numbers = tuple(sorted(member.result.number for member in parents))
+            return self._trial(place, genome, numbers, tuple(operators))
+        self._accounting.proposed(["fresh"])
         draw = derive(self.config.seed, "child", self.generation, place, "fresh")
         strategy = self.world.strategies[int(draw.integers(len(self.world.strategies)))]
         return self._trial(place, founder(self.world, strategy, draw, seen), (), ("fresh",))

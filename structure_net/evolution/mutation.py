@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import get_args
 
 import numpy as np
@@ -128,9 +128,11 @@ def operator_weights() -> dict[str, float]:
     return weights
 
 
-def draw_operator(generator: np.random.Generator) -> str:
+def draw_operator(
+    generator: np.random.Generator, weighted: Mapping[str, float] | None = None
+) -> str:
     """The name of a mutation, drawn by weight."""
-    table = operator_weights()
+    table = operator_weights() if weighted is None else weighted
     names = list(table)
     weights = np.array([table[name] for name in names])
     return names[int(generator.choice(len(names), p=weights / weights.sum()))]

@@ -19,11 +19,13 @@ from structure_net.schema import TrialResult
 
 @dataclass(frozen=True)
 class Member:
-    """A trial with a result and its fitness; `ancestors` are trial numbers, all of them."""
+    """A trial with a result and its fitness; `ancestors` are trial numbers, all of them.
+    `ancestors_cost` is what training them cost, each once, in FLOP."""
 
     result: TrialResult
     fitness: float
     ancestors: frozenset[int]
+    ancestors_cost: int = 0
 
 
 Selection = Callable[[Sequence[Member], int, np.random.Generator], list[Member]]

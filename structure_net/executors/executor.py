@@ -11,10 +11,12 @@ from structure_net.executors.memory import UNLIMITED, Allowance
 from structure_net.genome import Genome, connection_count
 from structure_net.schema import (
     OUTSIDE_CAUSES,
+    WHOLE,
     AttemptLost,
     Cohort,
     Event,
     Failure,
+    Segment,
     Trial,
     TrialFailed,
 )
@@ -25,6 +27,7 @@ EngineChoice = Callable[[Genome], str]
 # larger ones balance worse over workers.
 LARGEST_COHORT = 4
 MOST_CHARGES = 3
+OUTCOMES = frozenset({"TrialFinished", "TrialFailed", "TrialPaused"})
 
 
 class Executor(ABC):
@@ -34,11 +37,15 @@ class Executor(ABC):
 
     @abstractmethod
     def run(
-        self, trials: Sequence[Trial], attempts: Mapping[int, int] | None = None
+        self,
+        trials: Sequence[Trial],
+        attempts: Mapping[int, int] | None = None,
+        segment: Segment = WHOLE,
     ) -> Iterator[Event | None]:
         """Events of these trials, in no promised order; None when nothing happened for a moment.
 
-        `attempts` holds how often a trial was started before. Closing the generator cancels.
+        `attempts` holds how often a trial was started before, `segment` the epochs to train now.
+        Closing the generator cancels.
         """
 
     @abstractmethod
@@ -51,15 +58,17 @@ def deal(
     engine_of: EngineChoice,
     capacity: int,
     allowance: Allowance = UNLIMITED,
+    segment: Segment = WHOLE,
 ) -> list[Cohort]:
-    """Cohorts of one engine each, the most expensive first, within what a worker may use.
+    """Cohorts of one engine each, the most expensive first, within what a worker may use. The
+    trials of a cohort share their generation, and with it their batches.
 
     On processors they are small enough to keep all workers busy. Stacked on a device, a larger one
     costs hardly more time: each worker gets its part of the generation, as far as that fits.
     A trial that fits no worker, not even one sample at a time, is in none of them.
     """
     cohorts = []
-    for engine, group in _by_engine(trials, engine_of).items():
+    for (engine, _), group in _by_engine(trials, engine_of).items():
         if allowance.on_device:
             largest = -(-len(group) // capacity)
         else:
@@ -68,7 +77,8 @@ def deal(
         for part in portions(genomes, setting, allowance.room, largest):
             chosen = tuple(group[place] for place in part.members)
             if part.micro_batch:
-                cohorts.append(_cohort(engine, chosen, _reduced(part.micro_batch, allowance)))
+                micro_batch = _reduced(part.micro_batch, allowance)
+                cohorts.append(_cohort(engine, chosen, micro_batch, segment))
     return sorted(cohorts, key=lambda cohort: -_cost(cohort))
 
 
@@ -99,17 +109,27 @@ def _reduced(micro_batch: int, allowance: Allowance) -> int | None:
     return None if micro_batch == allowance.batch_size else micro_batch
 
 
-def _cohort(engine: str, trials: Sequence[Trial], micro_batch: int | None) -> Cohort:
+def _cohort(
+    engine: str, trials: Sequence[Trial], micro_batch: int | None, segment: Segment
+) -> Cohort:
     attempts = (1,) * len(trials)
-    return Cohort(engine=engine, trials=tuple(trials), attempts=attempts, micro_batch=micro_batch)
+    return Cohort(
+        engine=engine,
+        trials=tuple(trials),
+        attempts=attempts,
+        micro_batch=micro_batch,
+        segment=segment,
+    )
 
 
-def _by_engine(trials: Sequence[Trial], engine_of: EngineChoice) -> dict[str, list[Trial]]:
-    """The trials of each engine, the most expensive first."""
+def _by_engine(
+    trials: Sequence[Trial], engine_of: EngineChoice
+) -> dict[tuple[str, int], list[Trial]]:
+    """The trials of each engine and generation, the most expensive first."""
     ordered = sorted(trials, key=lambda trial: (-connection_count(trial.genome), trial.number))
-    by_engine: dict[str, list[Trial]] = {}
+    by_engine: dict[tuple[str, int], list[Trial]] = {}
     for trial in ordered:
-        by_engine.setdefault(engine_of(trial.genome), []).append(trial)
+        by_engine.setdefault((engine_of(trial.genome), trial.generation), []).append(trial)
     return by_engine
 
 
@@ -146,8 +166,8 @@ class Desk:
         return cohort.model_copy(update={"attempts": attempts})
 
     def note(self, event: Event) -> None:
-        """An event of a running cohort; an outcome closes its trial."""
-        if event.kind in ("TrialFinished", "TrialFailed") and event.trial is not None:
+        """An event of a running cohort; an outcome closes its trial, for now a pause too."""
+        if event.kind in OUTCOMES and event.trial is not None:
             self._open.discard(event.trial)
 
     def lost(self, cohort: Cohort, failure: Failure, reason: str, details: str) -> list[Event]:
@@ -206,4 +226,4 @@ def _failed(
 
 
 def _smaller(cohort: Cohort, trials: Sequence[Trial]) -> Cohort:
-    return _cohort(cohort.engine, trials, cohort.micro_batch)
+    return _cohort(cohort.engine, trials, cohort.micro_batch, cohort.segment)

@@ -23,7 +23,16 @@ from structure_net.executors.devices import Slot
 from structure_net.executors.executor import Desk, EngineChoice, Executor, deal, refused
 from structure_net.executors.memory import UNLIMITED, Allowance
 from structure_net.executors.worker import DONE, EVENT, PROBLEM, READY, STOP, work
-from structure_net.schema import Cohort, Event, Failure, TrainingPlan, Trial, read_line
+from structure_net.schema import (
+    WHOLE,
+    Cohort,
+    Event,
+    Failure,
+    Segment,
+    TrainingPlan,
+    Trial,
+    read_line,
+)
 
 TICK_SECONDS = 0.1
 END_SECONDS = 5.0  # between asking, terminating and killing a worker
@@ -114,10 +123,13 @@ class ProcessExecutor(Executor):
         self.capacity = len(self._slots)
 
     def run(
-        self, trials: Sequence[Trial], attempts: Mapping[int, int] | None = None
+        self,
+        trials: Sequence[Trial],
+        attempts: Mapping[int, int] | None = None,
+        segment: Segment = WHOLE,
     ) -> Iterator[Event | None]:
         """See Executor. Workers stay for the next call; an exception here ends them."""
-        cohorts = deal(trials, self._engine_of, self.capacity, self._allowance)
+        cohorts = deal(trials, self._engine_of, self.capacity, self._allowance, segment)
         yield from refused(trials, cohorts, attempts or {}, self._engine_of, self._allowance)
         desk = Desk(cohorts, attempts or {})
         wanted = min(self.capacity, len(trials))

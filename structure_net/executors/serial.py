@@ -11,7 +11,7 @@ import torch
 from structure_net.engine import is_out_of_memory
 from structure_net.executors.executor import Desk, EngineChoice, Executor, deal, refused
 from structure_net.executors.memory import UNLIMITED, Allowance
-from structure_net.schema import Event, Failure, TrainingPlan, Trial
+from structure_net.schema import WHOLE, Event, Failure, Segment, TrainingPlan, Trial
 from structure_net.training import Classroom, train
 
 
@@ -34,10 +34,13 @@ class SerialExecutor(Executor):
         self._room: Classroom | None = None
 
     def run(
-        self, trials: Sequence[Trial], attempts: Mapping[int, int] | None = None
+        self,
+        trials: Sequence[Trial],
+        attempts: Mapping[int, int] | None = None,
+        segment: Segment = WHOLE,
     ) -> Iterator[Event | None]:
         """See Executor. An exception in training becomes that trial's failure `error`."""
-        cohorts = deal(trials, self._engine_of, self.capacity, self._allowance)
+        cohorts = deal(trials, self._engine_of, self.capacity, self._allowance, segment)
         yield from refused(trials, cohorts, attempts or {}, self._engine_of, self._allowance)
         with single_thread():
             room = self._room = self._room or Classroom.open(self._plan, self._device, "serial")

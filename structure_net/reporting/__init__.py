@@ -3,6 +3,7 @@
 from structure_net.reporting.console import Console, Mode, choose_mode
 from structure_net.reporting.criteria import success_criteria, worker_utilization
 from structure_net.reporting.results_file import champion_of, results_of
+from structure_net.reporting.words import retraining_text
 
 __all__ = [
     "Console",
@@ -10,6 +11,7 @@ __all__ = [
     "champion_of",
     "choose_mode",
     "results_of",
+    "retraining_text",
     "success_criteria",
     "worker_utilization",
 ]

@@ -79,14 +79,16 @@ def _robustness(history: History, config: Config) -> Criterion:
 
 def _logging(history: History) -> Criterion:
     """Every trial that a generation counted has its outcome in the store."""
-    counted = sum(event.finished + event.failed for event in history.generations)
-    stored = len(history.outcomes)
+    ended = [one.finished + one.stopped + one.failed for one in history.generations]
+    counted = sum(ended)
+    stored = len(history.outcomes.keys() - history.retrained.keys())
     figure = f"{stored} of {counted} outcomes stored, {len(history.generations)} generations"
     return _criterion("Logging", stored == counted > 0, figure)
 
 
 def _performance(history: History, seconds: float) -> Criterion:
-    rate = len(history.results) / seconds if seconds > 0 else 0.0
+    searched = history.results.keys() - history.retrained.keys()
+    rate = len(searched) / seconds if seconds > 0 else 0.0
     mean = fmean([result.seconds for result in history.results.values()] or [0.0])
     figure = (
         f"{rate:.2f} experiments a second (wanted {EXPECTED_EXPERIMENTS_PER_SECOND:.0f}), "

@@ -71,6 +71,9 @@ def _champion(best: Performer, label: str, tested: ChampionEvaluated | None) -> 
     test = "not read"
     if tested is not None:
         test = f"{words.accuracy(tested.test_accuracy)} on {tested.test_samples:,} samples"
+    again = []
+    if tested is not None and tested.retraining:
+        again.append(("retrained", words.retraining_text(tested)))
     yield Line(f"{label}: trial {best.id}, genome {best.genome_id}", "heading")
     for name, value in (
         ("architecture", words.architecture(best.architecture)),
@@ -79,6 +82,7 @@ def _champion(best: Performer, label: str, tested: ChampionEvaluated | None) -> 
         ("fitness", words.fitness(best.fitness)),
         ("validation accuracy", words.accuracy(best.validation_accuracy)),
         ("test accuracy", test),
+        *again,
     ):
         yield Line(f"{name + ':':<21}{value}", indent=2)
 

@@ -23,12 +23,15 @@ from structure_net.schema import (
     MemoryCleaned,
     MicroBatchReduced,
     Performer,
+    RetrainingStarted,
     TournamentFinished,
     TournamentResumed,
     TournamentStarted,
     TrialFailed,
     TrialFinished,
+    TrialPaused,
     TrialStarted,
+    TrialStopped,
 )
 
 LONGEST_ARCHITECTURE = 36  # fits on one line of a terminal of 40 columns
@@ -112,9 +115,12 @@ def _(event: GenerationStarted, progress: Progress) -> Sequence[Shown]:
 @lines.register
 def _(event: TrialStarted, _progress: Progress) -> Sequence[Shown]:
     again = f" again (attempt {event.attempt})" if event.attempt and event.attempt > 1 else ""
+    begun = (
+        f"goes on after {words.counted(event.step, 'epoch')}" if event.step else f"started{again}"
+    )
     return [
         Line(
-            f"trial {event.trial} started{again} on {event.worker} ({event.device}): "
+            f"trial {event.trial} {begun} on {event.worker} ({event.device}): "
             f"{words.architecture(event.architecture, LONGEST_ARCHITECTURE)}, {event.strategy}, "
             f"batch {event.batch_size}, {event.active_parameters:,} params",
             "progress",
@@ -143,6 +149,25 @@ def _(event: MicroBatchReduced, _progress: Progress) -> Sequence[Shown]:
 @lines.register
 def _(_event: MemoryCleaned, _progress: Progress) -> Sequence[Shown]:
     return []  # housekeeping; in a log it would be many lines
+
+
+@lines.register
+def _(_event: TrialPaused, _progress: Progress) -> Sequence[Shown]:
+    return []  # what became of it is told at the rung
+
+
+@lines.register
+def _(event: TrialStopped, progress: Progress) -> Sequence[Shown]:
+    result = event.result
+    return [
+        Line(
+            f"trial {result.number} stopped early after "
+            f"{words.counted(result.stopped_after or 0, 'epoch')}: "
+            f"accuracy {words.accuracy(result.validation_accuracy)}, rank {event.rank} of "
+            f"{event.entrants} ({_standing(progress)})",
+            "progress",
+        )
+    ]
 
 
 @lines.register
@@ -195,14 +220,22 @@ def _(event: GenerationFinished, progress: Progress) -> Sequence[Shown]:
 
 
 @lines.register
+def _(event: RetrainingStarted, _progress: Progress) -> Sequence[Shown]:
+    count = words.counted(len(event.trials), "fresh seed")
+    return [Line(f"RETRAINING: the champion, trial {event.champion}, again on {count}", "heading")]
+
+
+@lines.register
 def _(event: ChampionEvaluated, _progress: Progress) -> Sequence[Shown]:
+    again = [Line(f"retrained: {words.retraining_text(event)}", "good")] if event.retraining else []
     return [
         Line(
             f"champion on the test part, read once: accuracy {words.accuracy(event.test_accuracy)}"
             f", {event.test_samples:,} samples "
             f"(validation accuracy {words.accuracy(event.validation_accuracy)})",
             "good",
-        )
+        ),
+        *again,
     ]
 
 

@@ -46,7 +46,7 @@ def _bar(progress: Progress) -> Table:
     row.add_column(no_wrap=True)
     total = progress.planned or 1
     row.add_row(
-        Text(f"Generation {progress.generation_label}", style="bold"),
+        Text(progress.stage, style="bold"),
         ProgressBar(total=total, completed=min(progress.ended + progress.shares(), total)),
         Text(f"{progress.done_label} trials"),
     )

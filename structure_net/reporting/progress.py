@@ -15,13 +15,16 @@ from structure_net.schema import (
     GenerationFinished,
     GenerationStarted,
     Performer,
+    RetrainingStarted,
     TournamentFinished,
     TournamentResumed,
     TournamentStarted,
     TrialFailed,
     TrialFinished,
+    TrialPaused,
     TrialResult,
     TrialStarted,
+    TrialStopped,
 )
 
 
@@ -35,7 +38,7 @@ class Running:
 
     @property
     def epochs_done(self) -> int:
-        return 0 if self.last is None else self.last.epoch + 1
+        return (self.start.step or 0) if self.last is None else self.last.epoch + 1
 
     @property
     def share(self) -> float:
@@ -71,6 +74,7 @@ class Progress:
         self.ended = self.failed = self.all_ended = self.all_failed = 0
         self.running: dict[int, Running] = {}
         self.last_result: TrialResult | None = None
+        self.retraining = False
         self.summary: GenerationFinished | None = None
         self.performers: dict[int, Performer] = {}
         self.tested: ChampionEvaluated | None = None
@@ -96,6 +100,10 @@ class Progress:
                 self.running[event.trial].last = event
             case AttemptLost() if event.trial is not None:
                 self.running.pop(event.trial, None)
+            case TrialPaused() if event.trial is not None:
+                self.running.pop(event.trial, None)
+            case TrialStopped() if event.trial is not None:
+                self._end_trial(event.trial, failed=False)
             case TrialFinished():
                 self.last_result = event.result
                 self._end_trial(event.result.number, failed=False)
@@ -105,6 +113,10 @@ class Progress:
                 self.running.clear()
                 self.summary = event
                 self.performers = {one.id: one for one in event.top_performers}
+            case RetrainingStarted():
+                self.retraining = True
+                self.planned, self.failed = len(event.trials), 0
+                self.ended = len(self._outcomes.intersection(event.trials))
             case ChampionEvaluated():
                 self.tested = event
             case TournamentFinished():
@@ -114,6 +126,11 @@ class Progress:
     def generation_label(self) -> str:
         """`2/10`: people count generations from 1."""
         return f"{(self.generation or 0) + 1}/{self.generations}"
+
+    @property
+    def stage(self) -> str:
+        """`Generation 2/10`, or that the champion is trained again."""
+        return "Retraining" if self.retraining else f"Generation {self.generation_label}"
 
     @property
     def done_label(self) -> str:
@@ -147,6 +164,10 @@ class Progress:
         if self.planned is None or self.generation is None:
             return None
         here = max(self.planned - self.ended - self.shares(), 0.0)
+        if self.retraining:
+            return here
+        again = self.config.get("retrain")
+        here += again if isinstance(again, int) else 0
         return here + max(self.generations - 1 - self.generation, 0) * self._trials_later()
 
     def _trials_later(self) -> int:
@@ -177,7 +198,8 @@ class Progress:
     def _start_trial(self, event: TrialStarted) -> None:
         if event.trial is None:
             return
-        if event.generation is not None and event.generation != self.generation:
+        later = event.generation is not None and event.generation != self.generation
+        if later and not self.retraining:
             self.generation, self.planned = event.generation, None
             self.ended = self.failed = 0
         if self._begun is None:

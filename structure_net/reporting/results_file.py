@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from structure_net.reporting.criteria import success_criteria, worker_utilization
@@ -12,6 +13,7 @@ from structure_net.schema import (
     GenerationFinished,
     GenerationSummary,
     Ledger,
+    OperatorCount,
     Performer,
     Results,
     SystemStats,
@@ -50,12 +52,27 @@ def results_of(history: History) -> Results:
             )
             for number, event in sorted(history.failures.items())
         ),
-        ledger=Ledger(
-            total=sum(event.cost for event in history.generations),
-            by_generation=tuple(event.cost for event in history.generations),
-        ),
+        operators=_operators(history),
+        ledger=_ledger(history),
         environment=started.environment,
     )
+
+
+def _ledger(history: History) -> Ledger:
+    return Ledger(
+        total=history.cost,
+        by_generation=tuple(event.cost for event in history.generations),
+        retraining=sum(outcome.cost for outcome in history.retrained.values()),
+    )
+
+
+def _operators(history: History) -> tuple[OperatorCount, ...]:
+    """The counts of every operator over all generations, by name."""
+    counts: dict[str, Counter[str]] = {}
+    for event in history.generations:
+        for one in event.operators:
+            counts.setdefault(one.name, Counter()).update(one.model_dump(exclude={"name"}))
+    return tuple(OperatorCount(name=name, **counts[name]) for name in sorted(counts))
 
 
 def champion_of(history: History) -> Performer | None:
@@ -73,6 +90,7 @@ def _summary(event: GenerationFinished) -> GenerationSummary:
         avg_fitness=event.avg_fitness,
         duration=event.duration,
         finished=event.finished,
+        stopped=event.stopped,
         failed=event.failed,
         lost=event.lost,
         cost=event.cost,
@@ -111,6 +129,7 @@ def _final_best(history: History) -> FinalBest | None:
         test_accuracy=test.test_accuracy if test else None,
         test_samples=test.test_samples if test else None,
         test_hash=test.test_hash if test else None,
+        retraining=test.retraining if test else (),
         network_file=f"networks/{best.id}.safetensors",
     )
 
@@ -118,9 +137,10 @@ def _final_best(history: History) -> FinalBest | None:
 def _system_stats(history: History, seconds: float) -> SystemStats:
     memory = history.started.environment.get("memory_bytes") if history.started else None
     peak = sum(history.worker_peaks.values())
+    experiments = len(history.results.keys() - history.retrained.keys())
     return SystemStats(
         total_experiments=len(history.results),
-        experiments_per_second=len(history.results) / seconds if seconds > 0 else 0.0,
+        experiments_per_second=experiments / seconds if seconds > 0 else 0.0,
         gpu_utilization={},
         worker_utilization=worker_utilization(history),
         memory_usage=min(100.0, 100.0 * peak / memory) if memory else None,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from structure_net.schema import ChampionEvaluated
 
 LONGEST_REASON = 400  # five lines of 80 columns; the whole reason stands in the results file
 
@@ -38,6 +41,19 @@ def fitness(value: float | None) -> str:
 
 def loss(nats: float) -> str:
     return f"{nats:.4f}"
+
+
+def retraining_text(event: ChampionEvaluated) -> str:
+    """Mean test accuracy of the champion's retrainings, their range, the champion's lead."""
+    found = [one.test_accuracy for one in event.retraining]
+    mean = fmean(found)
+    lead = event.test_accuracy - mean
+    side = "above" if lead >= 0 else "below"
+    return (
+        f"mean test accuracy {accuracy(mean)} over {counted(len(found), 'fresh seed')} "
+        f"({accuracy(min(found))} to {accuracy(max(found))}), the champion's is "
+        f"{accuracy(abs(lead))} {side}"
+    )
 
 
 def duration(seconds: float) -> str:

@@ -135,6 +135,9 @@ class Config(BaseModel):
         default="truncation", description="truncation, best-of-k, pareto, or a registered name"
     )
     fitness: str = Field(default="seed", description="seed, accuracy, or a registered name")
+    adaptive_operators: bool = Field(
+        default=False, description="draw more often the operators whose children survive"
+    )
     rungs: int = Field(
         default=0, ge=0, le=20, description="times within a generation that the weaker half stops"
     )
@@ -232,6 +235,14 @@ class Config(BaseModel):
     def survivors(self) -> int:
         """Members kept each generation: as configured, else a quarter, always fewer than all."""
         return self.survivors_per_generation or max(1, self.tournament_size // 4)
+
+    @property
+    def rung_epochs(self) -> tuple[int, ...]:
+        """Epochs after which the weaker half stops: the shares 1/2^rungs to 1/2 of all epochs,
+        rounded down, at least one, each once; none where there is but one epoch."""
+        planned = self.epochs_per_generation
+        wanted = {max(1, planned >> halvings) for halvings in range(1, self.rungs + 1)}
+        return tuple(sorted(epoch for epoch in wanted if epoch < planned))
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ runs; `canonical` leaves them out, and leaves out an event whose class says `PAS
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel
@@ -144,6 +144,25 @@ class MemoryCleaned(Event):
     device_after: int
 
 
+class TrialPaused(Event):
+    """A trial reached a rung, and waits for the others of its generation. `result` is what it has
+    come to so far; the state to go on from lies in a file with the hash `state_sha256`."""
+
+    result: TrialResult
+    state_sha256: Annotated[str, Volatile]
+    worker: Annotated[str, Volatile]
+
+
+class TrialStopped(Event):
+    """Status `stopped_early`: of `entrants` trials that reached a rung this one was the `rank`-th
+    by fitness, counted from 1, and only the better half goes on. The result is valid for its
+    epochs; it cannot survive."""
+
+    result: TrialResult
+    rank: int
+    entrants: int
+
+
 class TrialFinished(Event):
     """A training that ended with a valid result."""
 
@@ -175,8 +194,26 @@ class AttemptLost(Event):
     details: str = ""
 
 
+class OperatorCount(Frozen):
+    """What came of the children that an operator took part in.
+
+    Every proposal is refused, evaluated or failed. `refused` left the space or repeated a genome;
+    `duplicates` counts the latter. `improved`: fitter than the fitter parent.
+    """
+
+    name: str
+    proposed: int = 0
+    refused: int = 0
+    duplicates: int = 0
+    evaluated: int = 0
+    failed: int = 0
+    improved: int = 0
+    survived: int = 0
+
+
 class Performer(Frozen):
-    """One member of a ranking, with everything needed to judge and rebuild it."""
+    """One member of a ranking, with everything needed to judge and rebuild it. `lineage_cost` is
+    its own cost and that of all its ancestors, each once; None in runs from before it was kept."""
 
     id: int
     genome_id: str
@@ -199,23 +236,27 @@ class Performer(Frozen):
     lineage: tuple[int, ...]
     growth_events: tuple[dict[str, Any], ...] = ()
     cost: int
+    lineage_cost: int | None = None
     network_sha256: str
 
 
 class GenerationFinished(Event):
-    """Selection is done. `best_fitness` and `avg_fitness` are over all members with a result;
-    `lost` says that no new trial had one and the parents simply go on. `front` are the trials of
-    the run so far that no other beats in both error and size, `hypervolume` is what they dominate;
-    null in runs that did not measure it."""
+    """Selection is done. `best_fitness` is over all members that trained to the end, `avg_fitness`
+    over all with a result; `lost` says that no new trial came to its end and the parents simply
+    go on. Every new trial is `finished`, `stopped` at a rung, or `failed`. `front` are the trials
+    of the run so far that no other beats in both error and size, `hypervolume` is what they
+    dominate; null in runs that did not measure it."""
 
     population_size: int
     survivors: tuple[int, ...]
     best_fitness: float | None
     avg_fitness: float | None
     finished: int
+    stopped: int = 0
     failed: int
     lost: bool
     cost: int
+    operators: tuple[OperatorCount, ...] = ()
     top_performers: tuple[Performer, ...]
     hypervolume: float | None = None
     front: tuple[int, ...] = ()
@@ -224,13 +265,32 @@ class GenerationFinished(Event):
     capacity: Annotated[int, Volatile]
 
 
+class RetrainingStarted(Event):
+    """The search is over: its champion's genome is trained again from scratch, as these trials."""
+
+    champion: int
+    trials: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+
+class Retrained(Frozen):
+    """One training of the champion's genome on a fresh seed; accuracies in [0, 1]."""
+
+    trial: int
+    seed: int
+    validation_accuracy: float
+    test_accuracy: float
+
+
 class ChampionEvaluated(Event):
-    """The one reading of the test part, after the search is over."""
+    """The one reading of the test part, after the search is over, for the champion and for those
+    of its retrainings that have a result."""
 
     test_accuracy: float
     test_samples: int
     test_hash: str
     validation_accuracy: float
+    retraining: tuple[Retrained, ...] = ()
 
 
 class Criterion(Frozen):
@@ -279,10 +339,13 @@ KINDS: dict[str, type[Event]] = {
         EpochFinished,
         MicroBatchReduced,
         MemoryCleaned,
+        TrialPaused,
+        TrialStopped,
         TrialFinished,
         TrialFailed,
         AttemptLost,
         GenerationFinished,
+        RetrainingStarted,
         ChampionEvaluated,
         TournamentFinished,
     )
@@ -343,22 +406,40 @@ def canonical(events: Iterable[Event]) -> list[str]:
     """The canonical dump: equal lists are equal runs.
 
     Volatile fields and lost attempts are left out; the rest is sorted by generation, trial and
-    step. Of several attempts at a trial only the last counts: it is the one with the outcome.
+    step. Of several attempts at the same epochs of a trial only the last counts: it is the one
+    with the outcome.
     """
     kept = [event for event in events if not event.PASSING]
-    last: dict[int, int] = {}
-    for event in kept:
-        if event.trial is not None and event.attempt is not None:
-            last[event.trial] = max(event.attempt, last.get(event.trial, 0))
+    begun = _begun(kept)
     rows = []
     for event in kept:
-        attempt = event.attempt
-        if event.trial is not None and attempt is not None and attempt != last[event.trial]:
+        if _done_again(event, begun):
             continue
         body = _stable(event)
         body.pop("attempt", None)
         rows.append((_order(event), json.dumps([event.kind, body], sort_keys=True)))
     return list(dict.fromkeys(text for _, text in sorted(rows)))
+
+
+def _begun(events: Iterable[Event]) -> dict[int, dict[int, int]]:
+    """Trial -> attempt -> the step at which it began: 0, or that of a rung."""
+    begun: dict[int, dict[int, int]] = {}
+    for event in events:
+        if event.trial is not None and event.attempt is not None:
+            attempts = begun.setdefault(event.trial, {})
+            start = (event.step or 0) if isinstance(event, TrialStarted) else 0
+            attempts[event.attempt] = max(start, attempts.get(event.attempt, 0))
+    return begun
+
+
+def _done_again(event: Event, begun: Mapping[int, Mapping[int, int]]) -> bool:
+    """Whether a later attempt went through the step of this event once more."""
+    if event.trial is None or event.attempt is None:
+        return False
+    return any(
+        attempt > event.attempt and (start == 0 or event.step is None or event.step > start)
+        for attempt, start in begun[event.trial].items()
+    )
 
 
 def _order(event: Event) -> tuple[float, int, float, float, str]:
@@ -367,6 +448,6 @@ def _order(event: Event) -> tuple[float, int, float, float, str]:
     ends = {**first_or_last, "TournamentFinished": float("inf")}
     generation = ends.get(event.kind, float(event.generation or 0))
     if event.trial is None or event.kind == "ChampionEvaluated":
-        inside = 0 if event.kind == "GenerationStarted" else 2
+        inside = 0 if event.kind in ("GenerationStarted", "RetrainingStarted") else 2
         return (generation, inside, 0.0, 0.0, event.kind)
     return (generation, 1, float(event.trial), float(event.step or 0), event.kind)

@@ -55,8 +55,6 @@ NOT_BUILT: tuple[NotBuilt, ...] = (
     NotBuilt("enable_profiling", _on, False, "profiling"),
     NotBuilt("profiling_level", lambda level: level > 0, 0),
     NotBuilt("inherit", lambda mode: mode == "weights", "none", "inherited weights"),
-    NotBuilt("rungs", _on, 0),
-    NotBuilt("retrain", _on, 0, "retraining of the champion"),
     NotBuilt("from_hunt", lambda run: run is not None, None),
     NotBuilt("executor", lambda name: name == "ray", "processes"),
     NotBuilt("dashboard", _on, False),

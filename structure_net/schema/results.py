@@ -6,7 +6,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from structure_net.schema.events import Criterion, DatasetFacts, Performer
+from structure_net.schema.events import (
+    Criterion,
+    DatasetFacts,
+    OperatorCount,
+    Performer,
+    Retrained,
+)
 from structure_net.schema.trial import Failure, Frozen, PluginFile
 
 RESULTS_VERSION = 1
@@ -27,6 +33,7 @@ class GenerationSummary(Frozen):
     avg_fitness: float | None
     duration: float
     finished: int
+    stopped: int
     failed: int
     lost: bool
     cost: int
@@ -55,7 +62,7 @@ class FinalBest(Performer):
     test_accuracy: float | None = None
     test_samples: int | None = None
     test_hash: str | None = None
-    retraining: tuple[dict[str, Any], ...] = ()
+    retraining: tuple[Retrained, ...] = ()
     network_file: str | None = None
 
 
@@ -86,11 +93,13 @@ class FailureEntry(Frozen):
 
 
 class Ledger(Frozen):
-    """Cost in floating-point operations: 6 per sample and connection trained, 2 evaluated."""
+    """Cost in floating-point operations: 6 per sample and connection trained, 2 evaluated. The
+    total is that of all generations and of retraining the champion."""
 
     unit: Literal["FLOP"] = "FLOP"
     total: int
     by_generation: tuple[int, ...]
+    retraining: int
 
 
 class Results(Frozen):
@@ -111,6 +120,7 @@ class Results(Frozen):
     system_stats: SystemStats
     success_criteria: tuple[Criterion, ...]
     failures: tuple[FailureEntry, ...]
+    operators: tuple[OperatorCount, ...]
     ledger: Ledger
     environment: dict[str, Any] = Field(default_factory=dict)
 

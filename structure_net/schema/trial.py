@@ -70,17 +70,29 @@ class PluginFile(Frozen):
     sha256: str
 
 
+class Segment(Frozen):
+    """The part of a training between two rungs: epochs `first_epoch` to `end_epoch` - 1, or to
+    the trial's last epoch. One that does not begin at 0 goes on from a paused state."""
+
+    first_epoch: int = Field(default=0, ge=0)
+    end_epoch: int | None = Field(default=None, ge=1)
+
+
+WHOLE = Segment()
+
+
 class Cohort(Frozen):
     """Trials that one worker trains in lockstep, all by one engine.
 
     `micro_batch` is how many samples of a batch they take at a time to begin with, as estimated;
-    None for whole batches.
+    None for whole batches. `segment` is the part of their epochs that is trained now.
     """
 
     engine: str
     trials: tuple[Trial, ...]
     attempts: tuple[int, ...]
     micro_batch: int | None = Field(default=None, ge=1)
+    segment: Segment = WHOLE
 
 
 class TrialResult(Frozen):
@@ -90,6 +102,7 @@ class TrialResult(Frozen):
     of the saved weights: equal hashes are equal networks, bit for bit. `micro_batch` is how many
     samples at a time memory allowed in the end, None for whole batches. The peaks are those of the
     worker while it trained the trial's cohort: resident memory, and allocated CUDA memory.
+    `stopped_after` is the number of epochs after which a rung ended it, None for all of them.
     """
 
     trial: Trial
@@ -103,6 +116,7 @@ class TrialResult(Frozen):
     engine: str
     cost: int = Field(ge=0)
     network_sha256: str
+    stopped_after: Annotated[int | None, Field(ge=1)] = None
     seconds: Seconds = 0.0
     micro_batch: Annotated[int | None, Field(ge=1), Volatile] = None
     peak_bytes: Annotated[int, Field(ge=0), Volatile] = 0

@@ -21,7 +21,9 @@ from structure_net.schema import (
     Event,
     TrialFailed,
     TrialFinished,
+    TrialPaused,
     TrialStarted,
+    TrialStopped,
     event_body,
 )
 from structure_net.store.reading import SCHEMA_VERSION, check_version
@@ -32,6 +34,8 @@ COMMIT_EVENTS = 1000
 # Kinds whose loss would cost work, or that somebody waits for: committed at once.
 URGENT = frozenset(
     {
+        "TrialPaused",
+        "TrialStopped",
         "TrialFinished",
         "TrialFailed",
         "GenerationFinished",
@@ -234,10 +238,15 @@ def derive_trial(connection: sqlite3.Connection, event: Event) -> None:
                 "(number) DO UPDATE SET state = 'running', attempts = attempts + 1",
                 _described(event),
             )
-        case TrialFinished():
+        case TrialPaused():
             connection.execute(
-                "UPDATE trials SET state = 'finished', result = ? WHERE number = ?",
-                (event.result.model_dump_json(), event.trial),
+                "UPDATE trials SET state = 'paused' WHERE number = ?", (event.trial,)
+            )
+        case TrialFinished() | TrialStopped():
+            state = "finished" if isinstance(event, TrialFinished) else "stopped_early"
+            connection.execute(
+                "UPDATE trials SET state = ?, result = ? WHERE number = ?",
+                (state, event.result.model_dump_json(), event.trial),
             )
         case TrialFailed():
             failure = json.dumps([event.failure, event.reason])

@@ -13,19 +13,23 @@ from structure_net.schema import (
     Event,
     GenerationFinished,
     Resolved,
+    RetrainingStarted,
     TournamentFinished,
     TournamentResumed,
     TournamentStarted,
     TrialFailed,
     TrialFinished,
+    TrialPaused,
     TrialResult,
     TrialStarted,
+    TrialStopped,
 )
 
 
 @dataclass
 class History:
-    """A fold over events. `running` are trials that started and have no outcome yet;
+    """A fold over events. `running` are trials that started and have no outcome yet; `paused`
+    holds, by trial and epochs done, the pauses of the generation that is going on;
     `worker_peaks` holds the largest resident bytes of each worker, `device_peaks` the largest
     allocated ones of its CUDA device."""
 
@@ -35,9 +39,11 @@ class History:
     failures: dict[int, TrialFailed] = field(default_factory=dict)
     running: dict[int, TrialStarted] = field(default_factory=dict)
     attempts: dict[int, int] = field(default_factory=dict)
+    paused: dict[tuple[int, int], TrialPaused] = field(default_factory=dict)
     last_epoch: dict[int, EpochFinished] = field(default_factory=dict)
     worker_peaks: dict[str, int] = field(default_factory=dict)
     device_peaks: dict[str, int] = field(default_factory=dict)
+    retraining: RetrainingStarted | None = None
     champion: ChampionEvaluated | None = None
     finished: TournamentFinished | None = None
     start_number: int = 1
@@ -55,6 +61,19 @@ class History:
         """Every trial that needs no more work."""
         return {**self.results, **self.failures}
 
+    @property
+    def retrained(self) -> dict[int, TrialResult | TrialFailed]:
+        """The outcomes among them that are the champion's retrainings, no part of the search."""
+        numbers = self.retraining.trials if self.retraining is not None else ()
+        outcomes = self.outcomes
+        return {number: outcomes[number] for number in numbers if number in outcomes}
+
+    @property
+    def cost(self) -> int:
+        """The ledger of the run so far: all generations that ended, and the retrainings."""
+        search = sum(event.cost for event in self.generations)
+        return search + sum(outcome.cost for outcome in self.retrained.values())
+
     def add(self, event: Event) -> None:
         """Take one more event in; the order is the store's."""
         match event:
@@ -68,6 +87,11 @@ class History:
                 self.attempts[number] = max(event.attempt or 1, self.attempts.get(number, 0))
             case EpochFinished(trial=int(number)):
                 self.last_epoch[number] = event
+            case TrialPaused(trial=int(number)):
+                self.paused[number, event.result.stopped_after or 0] = event
+                self.running.pop(number, None)
+            case TrialStopped():
+                self.results[event.result.number] = event.result
             case TrialFinished():
                 self.results[event.result.number] = event.result
                 _raise(self.worker_peaks, event.worker, event.result.peak_bytes)
@@ -81,6 +105,9 @@ class History:
             case GenerationFinished():
                 self.generations.append(event)
                 self.last_epoch.clear()
+                self.paused.clear()
+            case RetrainingStarted():
+                self.retraining = event
             case ChampionEvaluated():
                 self.champion = event
             case TournamentFinished():

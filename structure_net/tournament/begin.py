@@ -114,6 +114,11 @@ def _changed(stored: Resolved, changes: Given, history: History) -> Resolved:
     """The stored configuration with the changes a resumed run may have."""
     flat = flat_values(stored.config)
     for name, value in changes.values.items():
+        if name == "generations" and history.retraining is not None and value != flat[name]:
+            raise UsageError(
+                f"The champion of this run is chosen and being trained again, so the run cannot "
+                f"get other than {flat[name]} generations. Start a new run."
+            )
         free = name in FREE_OF_RESULTS
         more = name == "generations" and isinstance(value, int) and value >= flat[name]
         if more and history.finished is not None and value > flat[name]:

@@ -35,12 +35,15 @@ from structure_net.schema import (
     TrainingPlan,
     Trial,
     TrialFinished,
+    TrialResult,
     deciding_values,
     flat_values,
 )
 from structure_net.store import History, Store
 from structure_net.tournament.data_facts import batch_size_of, dataset_facts
 from structure_net.tournament.extensions import copies
+from structure_net.tournament.retraining import retraining_started, retrainings
+from structure_net.tournament.rungs import Rungs
 from structure_net.tournament.workers import workers_of
 
 if TYPE_CHECKING:
@@ -122,6 +125,7 @@ class Tournament:
         executor = self._executor = self._make_executor()
         for generation in range(self.config.generations):
             yield from self._generation(generation, executor)
+        yield from self._retrain(executor)
         executor.close()
         yield from self._ending()
 
@@ -138,16 +142,27 @@ class Tournament:
                 carried=tuple(sorted(member.result.number for member in carried)),
                 new_trials=len(trials),
             )
-        outcomes = self.history.outcomes
-        missing = [trial for trial in trials if trial.number not in outcomes]
-        if missing:
-            yield from executor.run(missing, dict(self.history.attempts))
+            rungs = Rungs(self.evolution, executor, self.history, self.directory / "networks")
+            yield from rungs.train(trials)
         selected = self.evolution.tell(self.history.outcomes)
         if not stored:
             yield self._generation_event(selected, trials, time.monotonic() - began)
             self.store.shrink_log()
         self._keep_networks()
         self._write_results()
+
+    def _retrain(self, executor: Executor) -> Iterator[Event | None]:
+        """The champion's genome again on fresh seeds, what is missing of that."""
+        champion = self.evolution.champion
+        if champion is None or self.history.champion is not None or not self.config.retrain:
+            return
+        trials = retrainings(self.config, champion, self.evolution.asked)
+        for trial in trials:
+            self._check_same(trial)
+        yield retraining_started(champion, trials)
+        missing = [trial for trial in trials if trial.number not in self.history.outcomes]
+        if missing:
+            yield from executor.run(missing, dict(self.history.attempts))
 
     def _ending(self) -> Iterator[Event]:
         """The one look at the test part, then the last event."""
@@ -159,16 +174,19 @@ class Tournament:
         if self.history.champion is None:
             room = Classroom.open(self.plan(), "cpu", "report")
             path = self._network_file(number)
-            yield evaluate_champion(champion.result, path, self.dataset, room)
+            again = self.history.retrained.values()
+            retrained = [one for one in again if isinstance(one, TrialResult)]
+            yield evaluate_champion(champion.result, path, self.dataset, room, retrained)
         seconds = sum(event.duration for event in self.history.generations)
+        experiments = len(self.history.results.keys() - self.history.retrained.keys())
         yield TournamentFinished(
             champion=number,
             trials=len(self.history.outcomes),
             failed=len(self.history.failures),
-            cost=sum(event.cost for event in self.history.generations),
+            cost=self.history.cost,
             criteria=success_criteria(self.history, self.config, seconds),
             seconds=seconds,
-            experiments_per_second=len(self.history.results) / seconds if seconds else 0.0,
+            experiments_per_second=experiments / seconds if seconds else 0.0,
         )
         self._write_results()
 
@@ -214,9 +232,11 @@ class Tournament:
             best_fitness=selected.best_fitness,
             avg_fitness=selected.average_fitness,
             finished=selected.finished,
+            stopped=len(selected.stopped),
             failed=selected.failed,
             lost=selected.lost,
             cost=selected.cost,
+            operators=selected.operators,
             top_performers=tuple(performer(member) for member in selected.ranking[:TOP]),
             hypervolume=selected.hypervolume,
             front=tuple(member.result.number for member in selected.front),
@@ -329,5 +349,6 @@ def performer(member: Member) -> Performer:
         operators=result.trial.operators,
         lineage=tuple(sorted(member.ancestors)),
         cost=result.cost,
+        lineage_cost=result.cost + member.ancestors_cost,
         network_sha256=result.network_sha256,
     )

@@ -2,6 +2,14 @@
 
 from structure_net.training.classroom import Classroom
 from structure_net.training.evaluate import evaluate_champion
+from structure_net.training.paused import paused_file, paused_files, state_sha256
 from structure_net.training.train import train
 
-__all__ = ["Classroom", "evaluate_champion", "train"]
+__all__ = [
+    "Classroom",
+    "evaluate_champion",
+    "paused_file",
+    "paused_files",
+    "state_sha256",
+    "train",
+]

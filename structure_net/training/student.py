@@ -108,7 +108,17 @@ class Student:
             "validation.loss": last.validation_loss,
             "train.loss": last.train_loss,
         }
-        result = TrialResult(
+        sha256 = room.save(self.learner.network, trial, metrics, self.engine)
+        result = self.result(room, sha256)
+        return TrialFinished(**self.place, step=trial.epochs + 1, result=result, worker=room.worker)
+
+    def result(
+        self, room: Classroom, network_sha256: str, stopped_after: int | None = None
+    ) -> TrialResult:
+        """What the training has come to after its last epoch so far."""
+        last, trial = self.last, self.trial
+        assert last is not None
+        return TrialResult(
             trial=trial,
             validation_accuracy=last.validation_accuracy,
             validation_loss=last.validation_loss,
@@ -119,13 +129,13 @@ class Student:
             batch_size=room.plan.batch_size,
             engine=self.engine,
             cost=self.cost,
-            network_sha256=room.save(self.learner.network, trial, metrics, self.engine),
+            network_sha256=network_sha256,
+            stopped_after=stopped_after,
             seconds=self.seconds,
             micro_batch=self.micro_batch,
             peak_bytes=peak_bytes(),
             device_peak_bytes=device_peak_bytes(room.device),
         )
-        return TrialFinished(**self.place, step=trial.epochs + 1, result=result, worker=room.worker)
 
 
 def place_of(trial: Trial, attempt: int) -> dict[str, Any]:
@@ -133,11 +143,13 @@ def place_of(trial: Trial, attempt: int) -> dict[str, Any]:
     return {"generation": trial.generation, "trial": trial.number, "attempt": attempt}
 
 
-def started(trial: Trial, attempt: int, engine: str, room: Classroom) -> TrialStarted:
+def started(
+    trial: Trial, attempt: int, engine: str, room: Classroom, first_epoch: int = 0
+) -> TrialStarted:
     """The first event of an attempt."""
     return TrialStarted(
         **place_of(trial, attempt),
-        step=0,
+        step=first_epoch,
         genome=trial.genome,
         seed=trial.seed,
         parents=trial.parents,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
@@ -17,11 +18,13 @@ from structure_net.genome import forward_flop
 from structure_net.schema import Cohort, EpochFinished, Event, MicroBatchReduced, TrialFailed
 from structure_net.training.classroom import Classroom
 from structure_net.training.memory import clean, reset_peaks
+from structure_net.training.paused import paused, paused_file, take_up
 from structure_net.training.student import Student, invalid, started
 
 
 def train(cohort: Cohort, room: Classroom) -> Iterator[Event]:
-    """Train every trial of the cohort; each ends in one TrialFinished or TrialFailed."""
+    """Train every trial of the cohort; each ends in one TrialFinished or TrialFailed, or in one
+    TrialPaused where the cohort's segment ends before its epochs."""
     engine = make_engine(
         cohort.engine,
         device=room.device,
@@ -31,17 +34,19 @@ def train(cohort: Cohort, room: Classroom) -> Iterator[Event]:
     engine.micro_batches.first = cohort.micro_batch
     reset_peaks(room.device)
     students: list[Student] = []
+    epoch, end = cohort.segment.first_epoch, cohort.segment.end_epoch
     for trial, attempt in zip(cohort.trials, cohort.attempts, strict=True):
-        yield started(trial, attempt, cohort.engine, room)
+        yield started(trial, attempt, cohort.engine, room, epoch)
         try:
             student = Student(trial, attempt, cohort.engine, room.learner(trial))
         except InvalidGenomeError as problem:
             yield invalid(trial, attempt, problem)
             continue
+        if epoch > 0:
+            take_up(student, paused_file(Path(room.plan.networks), trial.number, epoch))
         students.append(student)
-        if cohort.micro_batch is not None:
+        if cohort.micro_batch is not None and epoch == 0:
             yield student.planned(room.plan.batch_size, cohort.micro_batch)
-    epoch = 0
     while students:
         losses, seconds = _train_epoch(engine, students, room, epoch)
         yield from _reductions(engine, students, epoch)
@@ -54,6 +59,9 @@ def train(cohort: Cohort, room: Classroom) -> Iterator[Event]:
             elif epoch + 1 == student.trial.epochs:
                 students.remove(student)
                 yield student.finished(room)
+            elif epoch + 1 == end:
+                students.remove(student)
+                yield paused(student, room, end)
         epoch += 1
         if epoch % room.plan.memory_cleanup_frequency == 0:
             yield clean(cohort.trials[0].generation, epoch - 1, room.device, room.worker)

@@ -203,8 +203,6 @@ NOT_BUILT_EXAMPLES = {
     "enable_profiling": True,
     "profiling_level": 1,
     "inherit": "weights",
-    "rungs": 1,
-    "retrain": 1,
     "from_hunt": "runs/x",
     "executor": "ray",
     "dashboard": True,

@@ -18,15 +18,20 @@ from structure_net.schema import (
     GenerationStarted,
     MemoryCleaned,
     MicroBatchReduced,
+    OperatorCount,
     Performer,
     PluginFile,
+    Retrained,
+    RetrainingStarted,
     TournamentFinished,
     TournamentStarted,
     Trial,
     TrialFailed,
     TrialFinished,
+    TrialPaused,
     TrialResult,
     TrialStarted,
+    TrialStopped,
 )
 
 CRITERIA = (
@@ -165,6 +170,33 @@ def trial_finished(number: int, generation: int = 0) -> TrialFinished:
     )
 
 
+def partial_result(number: int) -> TrialResult:
+    finished = trial_finished(number, generation=1).result
+    return finished.model_copy(update={"stopped_after": 5, "cost": 500})
+
+
+def trial_paused(number: int) -> TrialPaused:
+    return TrialPaused(
+        generation=1,
+        trial=number,
+        attempt=1,
+        step=5,
+        result=partial_result(number),
+        state_sha256="ab" * 32,
+        worker="worker-0",
+    )
+
+
+def trial_stopped(number: int) -> TrialStopped:
+    return TrialStopped(
+        generation=1, trial=number, step=5, result=partial_result(number), rank=3, entrants=4
+    )
+
+
+def retraining_started() -> RetrainingStarted:
+    return RetrainingStarted(generation=2, champion=0, trials=(7,), seeds=(99,))
+
+
 def trial_failed(number: int, reason: str = "the loss is not finite") -> TrialFailed:
     return TrialFailed(
         generation=0,
@@ -243,7 +275,7 @@ def performer(
 
 
 def generation_finished(
-    generation: int, *best: Performer, failed: int = 0, lost: bool = False
+    generation: int, *best: Performer, failed: int = 0, stopped: int = 0, lost: bool = False
 ) -> GenerationFinished:
     return GenerationFinished(
         generation=generation,
@@ -252,9 +284,11 @@ def generation_finished(
         best_fitness=best[0].fitness if best else None,
         avg_fitness=0.6234 if best else None,
         finished=len(best),
+        stopped=stopped,
         failed=failed,
         lost=lost,
         cost=1000,
+        operators=(OperatorCount(name="width", proposed=3, refused=1, evaluated=2, survived=1),),
         top_performers=best,
         duration=61.5,
         busy_seconds=100.0,
@@ -269,6 +303,7 @@ def champion_evaluated() -> ChampionEvaluated:
         test_samples=360,
         test_hash="ef" * 32,
         validation_accuracy=0.951,
+        retraining=(Retrained(trial=7, seed=99, validation_accuracy=0.94, test_accuracy=0.923),),
     )
 
 
@@ -310,16 +345,19 @@ def whole_run() -> list[Event]:
     second: list[Event] = [
         trial_started(number, generation=1, worker=f"worker-{number - 4}") for number in (4, 5, 6)
     ]
-    second += [trial_finished(number, 1) for number in (4, 5, 6)]
-    second.append(
-        generation_finished(1, performer(0, fitness=0.9), performer(5), performer(2, deep))
-    )
+    second += [trial_paused(6), trial_stopped(6)]
+    second += [trial_finished(number, 1) for number in (4, 5)]
+    best = (performer(0, fitness=0.9), performer(5), performer(2, deep))
+    second.append(generation_finished(1, *best, stopped=1))
     return [
         tournament_started(fault="worker-1:kill"),
         generation_started(0),
         *first,
         generation_started(1),
         *second,
+        retraining_started(),
+        trial_started(7, generation=2),
+        trial_finished(7, 2),
         champion_evaluated(),
         tournament_finished(),
     ]

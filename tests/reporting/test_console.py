@@ -91,9 +91,12 @@ def test_plain_tells_the_run_line_by_line() -> None:
         "trial 0 started on worker-0 (cpu): [64, 74, 37, 18, 10], COSINE, batch 32, 8,409 params",
         "trial 3 FAILED, diverged in epoch 3: the loss is not finite",
         "GENERATION 2/2: evaluating 4 competitors (1 carried over)",
+        "RETRAINING: the champion, trial 0, again on 1 fresh seed",
         "Champion: trial 0, genome " + stream.GENOME.id,
         "  architecture:        [64, 74, 37, 18, 10]",
         "  test accuracy:       0.943 on 360 samples",
+        "  retrained:           mean test accuracy 0.923 over 1 fresh seed (0.923 to 0.923), the "
+        "champion's is 0.020 above",
         "  not met:      Evolution: figure of evolution",
         "  not measured: Logging: figure of logging",
         "  run.db",
@@ -101,7 +104,9 @@ def test_plain_tells_the_run_line_by_line() -> None:
         "  " + NEXT,
     ]
     assert list(dict.fromkeys(line for line in told if line in expected)) == expected
-    assert sum(" started" in line for line in told) == 8
+    assert sum(" started" in line for line in told) == 9
+    (stopped,) = (line.split(" (")[0] for line in told if " stopped early" in line)
+    assert stopped == "trial 6 stopped early after 5 epochs: accuracy 0.912, rank 3 of 4"
     assert sum(" finished: accuracy" in line for line in told) == 6
     assert "Epoch" not in err
 

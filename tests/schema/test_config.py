@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -33,6 +35,9 @@ CHANGED: dict[str, Any] = {
     "generations": 2,
     "survivors_per_generation": 3,
     "mutation_rate": 0.25,
+    "adaptive_operators": True,
+    "rungs": 3,
+    "retrain": 1,
     "epochs_per_generation": 4,
     "mixed_precision": False,
     "gradient_checkpointing": False,
@@ -123,6 +128,18 @@ def test_the_json_form_gives_every_value_back() -> None:
     assert Config.model_validate_json(resolved.config.model_dump_json()) == resolved.config
     assert Resolved.model_validate_json(resolved.model_dump_json()) == resolved
     assert Config.model_validate(resolved.config.model_dump()) == resolved.config
+
+
+@pytest.mark.parametrize("rungs", range(8))
+def test_rungs_stand_at_halved_shares_of_the_epochs(rungs: int) -> None:
+    for epochs in range(1, 70):
+        config = Config(rungs=rungs, epochs_per_generation=epochs)
+        shares = [Fraction(1, 2**halvings) for halvings in range(1, rungs + 1)]
+        wanted = {max(1, math.floor(share * epochs)) for share in shares} - {epochs}
+        assert list(config.rung_epochs) == sorted(wanted)
+    assert Config(rungs=2, epochs_per_generation=8).rung_epochs == (2, 4)
+    assert Config(rungs=2, epochs_per_generation=2).rung_epochs == (1,)
+    assert Config(rungs=2, epochs_per_generation=1).rung_epochs == ()
 
 
 def test_the_fields_that_cannot_change_a_result_exist() -> None:

@@ -25,17 +25,18 @@ from structure_net.schema import (
 from tests.reporting import stream
 
 PLACE = ("generation", "trial", "attempt", "step")
+VOLATILE_OF_A_RESULT = {
+    f"result.{name}" for name in ("seconds", "micro_batch", "peak_bytes", "device_peak_bytes")
+}
 # What may differ between two equal runs, by kind, beside the attempt; everything else must make
 # a dump differ.
 VOLATILE = {
     "TournamentStarted": {"package_version", "execution", "environment"},
     "TrialStarted": {"worker", "device"},
     "EpochFinished": {"train_seconds", "evaluate_seconds"},
-    "TrialFinished": {
-        "worker",
-        *(f"result.{name}" for name in ("seconds", "micro_batch")),
-        *(f"result.{name}" for name in ("peak_bytes", "device_peak_bytes")),
-    },
+    "TrialPaused": {"worker", "state_sha256", *VOLATILE_OF_A_RESULT},
+    "TrialStopped": VOLATILE_OF_A_RESULT,
+    "TrialFinished": {"worker", *VOLATILE_OF_A_RESULT},
     "TrialFailed": {"details"},
     "GenerationFinished": {"duration", "busy_seconds", "capacity"},
     "TournamentFinished": {"criteria", "seconds", "experiments_per_second"},
@@ -161,6 +162,29 @@ def test_of_several_attempts_only_the_last_counts() -> None:
     assert canonical([*lost, *again]) == canonical(straight)
     assert canonical([*again, *lost]) == canonical(straight)
     assert canonical([*lost, *again[:-1]]) != canonical(straight)
+
+
+def test_a_later_attempt_from_a_rung_keeps_what_came_before_it() -> None:
+    """Epochs 0 and 1, a pause after them; epoch 2 is lost with its worker and done again."""
+
+    def at(event: Event, attempt: int, step: int) -> Event:
+        return event.model_copy(update={"attempt": attempt, "step": step})
+
+    def epoch(number: int, attempt: int) -> Event:
+        return at(stream.epoch_finished(6, number), attempt, number + 1)
+
+    begun, paused = stream.trial_started(6), stream.trial_paused(6)
+    first = [at(begun, 1, 0), epoch(0, 1), epoch(1, 1), at(paused, 1, 2)]
+    end = at(stream.trial_finished(6, 1), 2, 5)
+    straight = [*first, at(begun, 2, 2), epoch(2, 2), epoch(3, 2), end]
+    spoilt = epoch(2, 2).model_copy(update={"train_loss": 9.0})
+    again = [at(begun, 3, 2), epoch(2, 3), epoch(3, 3), at(end, 3, 5)]
+    dump = canonical([*first, at(begun, 2, 2), spoilt, *again])
+    assert dump == canonical(straight)
+    assert sum("TrialPaused" in line for line in dump) == 1
+    # From the start: all of it again.
+    whole = [at(event, 4, event.step or 0) for event in (*first[:3], *again[1:])]
+    assert canonical([*straight, *whole]) == canonical(whole)
 
 
 def test_an_event_that_a_resumed_run_repeats_counts_once() -> None:

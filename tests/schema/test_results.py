@@ -51,9 +51,20 @@ def test_the_file_holds_what_the_scripted_run_was() -> None:
     assert [row["best_fitness"] for row in told["generations"]] == [0.8123, 0.9]
     assert told["final_best"]["id"] == 0
     assert told["final_best"]["test_accuracy"] == 0.943
-    assert told["system_stats"]["total_experiments"] == 6
+    assert told["system_stats"]["total_experiments"] == 7
+    assert told["final_best"]["retraining"] == [
+        {"trial": 7, "seed": 99, "validation_accuracy": 0.94, "test_accuracy": 0.923}
+    ]
+    (width,) = told["operators"]  # 3 proposed in each of the two generations
+    assert (width["name"], width["proposed"], width["survived"]) == ("width", 6, 2)
+    assert [row["stopped"] for row in told["generations"]] == [0, 1]
     assert [row["trial"] for row in told["failures"]] == [3]
-    assert told["ledger"] == {"unit": "FLOP", "total": 2000, "by_generation": [1000, 1000]}
+    assert told["ledger"] == {
+        "unit": "FLOP",
+        "total": 3000,
+        "by_generation": [1000, 1000],
+        "retraining": 1000,
+    }
     assert len(told["success_criteria"]) == 6
 
 

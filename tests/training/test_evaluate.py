@@ -44,6 +44,23 @@ def test_the_champions_test_accuracy_is_that_of_its_file(tmp_path: Path, engine:
     assert (event.generation, event.trial) == (2, 1)
 
 
+def test_retrainings_are_measured_by_their_own_files(tmp_path: Path) -> None:
+    results = [
+        event.result for event in trained(trials(), tmp_path) if isinstance(event, TrialFinished)
+    ]
+    room, dataset = classroom(tmp_path), load("digits")
+    path = tmp_path / "0.safetensors"
+    event = evaluate_champion(results[0], path, dataset, room, results[1:])
+    alone = evaluate_champion(results[0], path, dataset, room)
+    assert event.model_copy(update={"retraining": ()}) == alone
+    for told, result in zip(event.retraining, results[1:], strict=True):
+        own = tmp_path / f"{result.number}.safetensors"
+        again = evaluate_champion(result, own, dataset, room)
+        assert told.test_accuracy == again.test_accuracy
+        assert (told.trial, told.seed) == (result.number, result.trial.seed)
+        assert told.validation_accuracy == result.validation_accuracy
+
+
 def test_the_last_partial_batch_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result, room = champion(tmp_path), classroom(tmp_path)
     path = tmp_path / "1.safetensors"

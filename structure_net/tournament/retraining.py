@@ -1,0 +1,37 @@
+"""The champion's genome trained again from scratch on fresh seeds: how much of it was luck?"""
+
+from __future__ import annotations
+
+from structure_net.evolution import Member
+from structure_net.schema import Config, RetrainingStarted, Trial
+from structure_net.seeding import derive_seed
+
+
+def retrainings(config: Config, champion: Member, first_number: int) -> list[Trial]:
+    """As many trials as `retrain` asks for, with the champion's genome and epochs.
+
+    Each counts as a generation of its own beyond the last, so that it has its own seed, its own
+    connections and weights, and its own order of batches.
+    """
+    return [
+        Trial(
+            number=first_number + place,
+            generation=config.generations + place,
+            genome=champion.result.genome,
+            seed=derive_seed(config.seed, "retrain", place),
+            parents=(champion.result.number,),
+            operators=("retrain",),
+            epochs=champion.result.trial.epochs,
+        )
+        for place in range(config.retrain)
+    ]
+
+
+def retraining_started(champion: Member, trials: list[Trial]) -> RetrainingStarted:
+    """The event before them."""
+    return RetrainingStarted(
+        generation=trials[0].generation,
+        champion=champion.result.number,
+        trials=tuple(trial.number for trial in trials),
+        seeds=tuple(trial.seed for trial in trials),
+    )

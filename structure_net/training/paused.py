@@ -1,0 +1,112 @@
+"""A training that waits at a rung: all that decides how it goes on, in one file.
+
+The connection lists are not in it: genome and seed draw the same ones again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structure_net.errors import ModelFileError
+from structure_net.files import atomic_write
+from structure_net.networks import network_tensors, tensors_sha256
+from structure_net.schema import TrialPaused
+from structure_net.training.classroom import Classroom
+from structure_net.training.student import Student
+
+SUFFIX = ".paused"
+
+
+def paused_file(networks: Path, trial: int, epochs: int) -> Path:
+    """Where the state of a trial lies after so many epochs. A file for each rung: until the next
+    pause is acknowledged, this one is still needed."""
+    return networks / f"{trial}.{epochs}{SUFFIX}"
+
+
+def paused_files(networks: Path) -> list[tuple[int, int, Path]]:
+    """(trial, epochs done, file) of every state in the folder."""
+    found = []
+    for path in networks.glob(f"[0-9]*.[0-9]*{SUFFIX}"):
+        number, epochs = path.stem.split(".")
+        found.append((int(number), int(epochs), path))
+    return found
+
+
+def state_sha256(path: Path) -> str | None:
+    """SHA-256 of the state in a file, in hex; None where there is no such file."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def save_state(student: Student, path: Path) -> str:
+    """Write the state of a student; returns its SHA-256."""
+    from safetensors.numpy import save
+
+    numbers = {
+        "steps": student.learner.optimizer.steps,
+        "first_loss": student.first_loss,
+        "cost": student.cost,
+        "seconds": student.seconds,
+        "micro_batch": student.micro_batch,
+    }
+    tensors = {name: one.detach().cpu().numpy() for name, one in _tensors(student).items()}
+    content = bytes(save(tensors, {"numbers": json.dumps(numbers)}))
+    atomic_write(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def paused(student: Student, room: Classroom, epochs: int) -> TrialPaused:
+    """Save the state of a student that reached a rung, and tell what it has come to."""
+    networks = Path(room.plan.networks)
+    sha256 = save_state(student, paused_file(networks, student.trial.number, epochs))
+    network = tensors_sha256(network_tensors(student.learner.network))
+    return TrialPaused(
+        **student.place,
+        step=epochs,
+        result=student.result(room, network, stopped_after=epochs),
+        state_sha256=sha256,
+        worker=room.worker,
+    )
+
+
+def take_up(student: Student, path: Path) -> None:
+    """Give a fresh student the state of a file; ModelFileError where that is not its own."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            numbers = json.loads(file.metadata()["numbers"])
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as problem:
+        raise ModelFileError(
+            f"{path} does not hold the state of a paused training: {problem}. Delete it: the trial "
+            f"is then trained from its start."
+        ) from problem
+    own = _tensors(student)
+    shapes = {name: (tuple(one.shape), np.dtype(np.float32)) for name, one in own.items()}
+    if {name: (one.shape, one.dtype) for name, one in found.items()} != shapes:
+        raise ModelFileError(f"{path} is the state of another network than {path.stem}'s.")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(torch.from_numpy(found[name]))
+    student.learner.optimizer.steps = numbers["steps"]
+    student.first_loss, student.cost = numbers["first_loss"], numbers["cost"]
+    student.seconds, student.micro_batch = numbers["seconds"], numbers["micro_batch"]
+
+
+def _tensors(student: Student) -> dict[str, Tensor]:
+    optimizer = student.learner.optimizer
+    return {
+        "values": student.learner.network.values,
+        "first_moment": optimizer.first_moment,
+        "second_moment": optimizer.second_moment,
+        "multiplier": optimizer.multiplier,
+    }

@@ -49,6 +49,8 @@ CHANGED: dict[str, Any] = {
     "validation_fraction": 0.2,
     "augmentation": "flip+crop",
     "fitness": "accuracy",
+    "search": "local",
+    "max_cost": 10**15,
     "device": "cuda:3",
     "workers": 3,
     "executor": "serial",

@@ -29,10 +29,12 @@ def version() -> str:
 def application() -> App:
     """All commands; their heavy imports lie inside them."""
     from structure_net.cli.bench import bench
+    from structure_net.cli.compare import compare
     from structure_net.cli.config import check, show_config
     from structure_net.cli.doctor import doctor
     from structure_net.cli.resume import resume
     from structure_net.cli.show import show
+    from structure_net.cli.study import study
     from structure_net.cli.tournament import tournament
 
     app = App(
@@ -57,6 +59,8 @@ def application() -> App:
     app.command(config)
     app.command(doctor)
     app.command(bench)
+    app.command(compare)
+    app.command(study)
     app.register_install_completion_command(help="Install completion for your shell.")
     return app
 

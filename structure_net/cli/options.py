@@ -33,6 +33,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "generations",
         "survivors_per_generation",
         "mutation_rate",
+        "search",
+        "max_cost",
         "selection",
         "fitness",
         "inherit",

@@ -1,5 +1,6 @@
 """Evolution: a population, its operators, selection and fitness. No torch."""
 
+from structure_net.evolution.budget import EpochCost, within
 from structure_net.evolution.crossover import crossover
 from structure_net.evolution.evolution import Evolution, Outcome, Selected
 from structure_net.evolution.fitness import FITNESS, Fitness
@@ -19,19 +20,23 @@ from structure_net.evolution.population import (
     largest_founders,
     smallest_genome,
 )
+from structure_net.evolution.search import SEARCHES, Search
 from structure_net.evolution.selection import SELECTION, Member, Selection, rank_key
 
 __all__ = [
     "EDITS",
     "FITNESS",
     "MUTATIONS",
+    "SEARCHES",
     "SELECTION",
     "WEIGHTS",
+    "EpochCost",
     "Evolution",
     "Fitness",
     "Member",
     "Mutation",
     "Outcome",
+    "Search",
     "Selected",
     "Selection",
     "World",
@@ -47,4 +52,5 @@ __all__ = [
     "operator_weights",
     "rank_key",
     "smallest_genome",
+    "within",
 ]

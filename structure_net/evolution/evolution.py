@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from structure_net.errors import InvalidGenomeError, RunFailedError
+from structure_net.errors import InvalidGenomeError, RunFailedError, UsageError
 from structure_net.evolution.accounting import Accounting
+from structure_net.evolution.budget import EpochCost, within
 from structure_net.evolution.crossover import crossover
 from structure_net.evolution.fitness import FITNESS, fitness_of
 from structure_net.evolution.mutation import draw_operator, jitter, operator_weights, proposed
 from structure_net.evolution.pareto import dominated_share, fronts, objectives
 from structure_net.evolution.population import TRIES, World, founder, founders
+from structure_net.evolution.search import SEARCHES
 from structure_net.evolution.selection import SELECTION, Member, rank_key, survivors_of
 from structure_net.genome import Genome, apply_edit
 from structure_net.schema import Config, OperatorCount, Trial, TrialFailed, TrialResult
@@ -60,10 +62,18 @@ class Selected:
 
 
 class Evolution:
-    """A population and its operators. Survivors keep their trial, weights and fitness."""
+    """A population and its operators. Survivors keep their trial, weights and fitness.
 
-    def __init__(self, config: Config, inputs: int, classes: int) -> None:
+    `epoch_cost` gives the FLOP of one epoch of a genome; a `max_cost` is kept by it.
+    """
+
+    def __init__(
+        self, config: Config, inputs: int, classes: int, epoch_cost: EpochCost | None = None
+    ) -> None:
         self.config = config
+        self.spent = 0
+        self._epoch_cost = epoch_cost
+        self._search = SEARCHES[config.search]
         self.world = World.of(config, inputs, classes)
         FITNESS.get(config.fitness)
         SELECTION.get(config.selection)  # each raises where there is no such name
@@ -85,9 +95,13 @@ class Evolution:
         return self._next_number
 
     def ask(self) -> list[Trial]:
-        """The trials that this generation wants trained; the same list until `tell`."""
+        """The trials that this generation wants trained; the same list until `tell`.
+
+        Empty where `max_cost` leaves nothing to train: the search is over.
+        """
         if not self._asked:
-            self._asked = self._founders() if self.generation == 0 else self._children()
+            wanted = self._founders() if self.generation == 0 else self._children()
+            self._asked = self._affordable(wanted)
             self._seen.update(trial.genome.id for trial in self._asked)
             self._next_number += len(self._asked)
         return list(self._asked)
@@ -109,10 +123,11 @@ class Evolution:
         population = [*self.survivors, *fresh]
         ranking = tuple(sorted(population, key=rank_key))
         draw = derive(self.config.seed, "selection", self.generation)
-        self.survivors = survivors_of(self.config.selection, ranking, self.config.survivors, draw)
+        count = self._search.survivors(self.config)
+        self.survivors = survivors_of(self.config.selection, ranking, count, draw) if count else ()
         self._costs.update((result.number, result.cost) for result in results)
         numbers = {member.result.number for member in self.survivors}
-        best = [ranking[0], *([self.champion] if self.champion else [])]
+        best = [*ranking[:1], *([self.champion] if self.champion else [])]
         self.champion = min(best, key=rank_key)
         self.front = _front([*self.front, *fresh])
         selected = Selected(
@@ -128,9 +143,25 @@ class Evolution:
             lost=lost,
             cost=sum(outcome.cost for outcome in own),
         )
+        self.spent += selected.cost
         self.generation += 1
         self._asked = []
         return selected
+
+    def _affordable(self, wanted: list[Trial]) -> list[Trial]:
+        """Those of the wanted trials that `max_cost` still pays for."""
+        limit = self.config.max_cost
+        if limit is None:
+            return wanted
+        assert self._epoch_cost is not None  # whoever asks for trials under a limit can price them
+        chosen = within(wanted, limit, self.spent, self._epoch_cost)
+        if not chosen and self.generation == 0:
+            cheapest = min(self._epoch_cost(trial.genome) for trial in wanted)
+            raise UsageError(
+                f"max_cost is {limit} FLOP and one epoch of the cheapest founder costs {cheapest}. "
+                f"Give at least that."
+            )
+        return chosen
 
     def _member(self, result: TrialResult) -> Member:
         parents = [one for one in self.survivors if one.result.number in result.trial.parents]
@@ -166,15 +197,18 @@ class Evolution:
         return trials
 
     def _child(self, place: int, seen: set[str]) -> Trial:
-        for attempt in range(TRIES):
+        rate = self._search.mutation_rate(self.config)
+        for attempt in range(TRIES if self.survivors else 0):
             draw = derive(self.config.seed, "child", self.generation, place, attempt)
             pair = draw.permutation(len(self.survivors))[:2]
             parents = sorted((self.survivors[int(index)] for index in pair), key=rank_key)
             genomes = [member.result.genome for member in parents]
-            operators = ["crossover"]
+            operators = ["crossover"] if self._search.crosses else []
             try:
-                genome = crossover(genomes[0], genomes[-1], draw)
-                if draw.random() < self.config.mutation_rate:
+                genome = genomes[0]
+                if self._search.crosses:
+                    genome = crossover(genome, genomes[-1], draw)
+                if draw.random() < rate:
                     operators.append(draw_operator(draw, self._weights))
                     edit = proposed(operators[-1], genome, self.world, draw)
                     genome = apply_edit(genome, edit)

@@ -131,6 +131,12 @@ class Config(BaseModel):
     inherit: Literal["weights", "architecture", "none"] = Field(
         default="weights", description="what a child takes from its parents beside genes"
     )
+    search: Literal["evolution", "random", "local"] = Field(
+        default="evolution", description="where trials come from after the first generation"
+    )
+    max_cost: int | None = Field(
+        default=None, ge=1, description="most FLOP of training; unset: generations end the run"
+    )
     selection: str = Field(
         default="truncation", description="truncation, best-of-k, pareto, or a registered name"
     )

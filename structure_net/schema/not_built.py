@@ -69,8 +69,6 @@ NOT_BUILT_COMMANDS: dict[str, str] = {
     "hunt": "the seed hunter",
     "report": "the HTML report",
     "dashboard": "the live page",
-    "compare": "comparison with random and local search",
-    "study": "controlled studies",
     "analyse": "the metric suite on a saved network",
     "evaluate": "accuracy and robustness of a saved network",
     "records": "the outbox of experiment records",

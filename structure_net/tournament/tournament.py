@@ -40,7 +40,7 @@ from structure_net.schema import (
     flat_values,
 )
 from structure_net.store import History, Store
-from structure_net.tournament.data_facts import batch_size_of, dataset_facts
+from structure_net.tournament.data_facts import batch_size_of, dataset_facts, epoch_cost
 from structure_net.tournament.extensions import copies
 from structure_net.tournament.retraining import retraining_started, retrainings
 from structure_net.tournament.rungs import Rungs
@@ -79,16 +79,28 @@ class Tournament:
         self._results = directory / f"stress_test_results_{stamp}.json"
         self.facts = dataset_facts(dataset, self.config)
         self.batch_size = batch_size_of(self.config, self.facts)
-        self.evolution = Evolution(self.config, dataset.inputs, len(dataset.classes))
+        self.evolution = Evolution(
+            self.config, dataset.inputs, len(dataset.classes), self.epoch_cost
+        )
         self.store = Store(directory)
         self.engine_table = _engine_table(self.config, history)
         self._executor: Executor | None = None
 
     def run(self) -> Generator[Event]:
         """Every event of this start of the run, each after it has become durable."""
+        yield from self._running(self._events())
+
+    def train(self, trials: Sequence[Trial]) -> Generator[Event]:
+        """These trials instead of a search: nothing is selected, and the test part stays sealed.
+
+        As `run` does it: iterate once; a run taken up again trains what has no outcome yet.
+        """
+        yield from self._running(self._given(trials))
+
+    def _running(self, events: Iterator[Event | None]) -> Generator[Event]:
         try:
             with single_thread():
-                for event in self._events():
+                for event in events:
                     if event is None:
                         yield from self.store.commit_if_due()
                     else:
@@ -120,14 +132,31 @@ class Tournament:
         network = [self._network_file(champion.result.number)] if champion else []
         return [path for path in (self._results, *network) if path.exists()]
 
+    def epoch_cost(self, genome: Genome) -> int:
+        """FLOP of one epoch of a genome in this run."""
+        return epoch_cost(self.facts, self.batch_size, genome)
+
     def _events(self) -> Iterator[Event | None]:
         yield self._first_event()
         executor = self._executor = self._make_executor()
         for generation in range(self.config.generations):
+            if not self.evolution.ask():
+                break  # max_cost is spent
             yield from self._generation(generation, executor)
         yield from self._retrain(executor)
         executor.close()
         yield from self._ending()
+
+    def _given(self, trials: Sequence[Trial]) -> Iterator[Event | None]:
+        yield self._first_event()
+        for trial in trials:
+            self._check_same(trial)
+        outcomes = self.history.outcomes
+        missing = [trial for trial in trials if trial.number not in outcomes]
+        if missing:
+            executor = self._executor = self._make_executor()
+            yield from executor.run(missing, dict(self.history.attempts))
+            executor.close()
 
     def _generation(self, generation: int, executor: Executor) -> Iterator[Event | None]:
         began = time.monotonic()

@@ -116,6 +116,8 @@ COMMANDS = {
     "config show": application()["config"]["show"],
     "config check": application()["config"]["check"],
     "bench": application()["bench"],
+    "compare": application()["compare"],
+    "study": application()["study"],
 }
 
 

@@ -56,6 +56,8 @@ CHANGED: dict[str, Any] = {
     "selection": "best-of-k",
     "fitness": "accuracy",
     "plugin": ["a folder/mine.py", "other.py"],
+    "search": "local",
+    "max_cost": 10**15,
     "device": "cuda:3",
     "workers": 3,
     "executor": "serial",

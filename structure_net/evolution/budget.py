@@ -1,0 +1,36 @@
+"""A search within a given cost: which of the trials that it wants are still paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from structure_net.genome import Genome
+from structure_net.schema import Trial
+
+EpochCost = Callable[[Genome], int]
+# A search with less than this left begins nothing more: a trial of so few epochs finds nothing.
+SPENT = 0.985
+
+
+def within(trials: Sequence[Trial], limit: int, spent: int, epoch_cost: EpochCost) -> list[Trial]:
+    """The trials that `limit` leaves room for, in order, their numbers closed up.
+
+    The first that does not fit whole gets as many epochs as fit, and is the last; one that does not
+    fit for a single epoch is left out. Costs are in FLOP, as planned: what networks grow to comes
+    on top, what ends early is left for the next generation.
+    """
+    chosen: list[Trial] = []
+    left = limit - spent
+    for trial in trials:
+        if limit - left >= SPENT * limit:
+            break
+        price = epoch_cost(trial.genome)
+        epochs = min(trial.epochs, left // price)
+        if epochs == 0:
+            continue
+        number = trials[0].number + len(chosen)
+        chosen.append(trial.model_copy(update={"number": number, "epochs": epochs}))
+        left -= epochs * price
+        if epochs < trial.epochs:
+            break
+    return chosen

@@ -1,0 +1,45 @@
+"""Studies: arms on the same seeds at equal cost, paired statistics, pre-registration."""
+
+from structure_net.studies.estimate import Estimate, estimate
+from structure_net.studies.files import write_results
+from structure_net.studies.findings import Interval, Row, results_of, rows_of, verdict
+from structure_net.studies.noise import NoisePlan, genome_for, noise_lines, noise_results
+from structure_net.studies.page import page
+from structure_net.studies.plan import Arm, Plan, compared, seeds_of
+from structure_net.studies.registration import planned, read_study, register, registration_of
+from structure_net.studies.statistics import MINIMUM_PAIRS, Pairs, compare_pairs
+from structure_net.studies.study import Champion, Finding, Findings, Step, run_study
+from structure_net.studies.table import table_lines
+
+__all__ = [
+    "MINIMUM_PAIRS",
+    "Arm",
+    "Champion",
+    "Estimate",
+    "Finding",
+    "Findings",
+    "Interval",
+    "NoisePlan",
+    "Pairs",
+    "Plan",
+    "Row",
+    "Step",
+    "compare_pairs",
+    "compared",
+    "estimate",
+    "genome_for",
+    "noise_lines",
+    "noise_results",
+    "page",
+    "planned",
+    "read_study",
+    "register",
+    "registration_of",
+    "results_of",
+    "rows_of",
+    "run_study",
+    "seeds_of",
+    "table_lines",
+    "verdict",
+    "write_results",
+]

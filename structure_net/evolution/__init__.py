@@ -1,8 +1,9 @@
 """Evolution: a population, its operators, selection and fitness. No torch."""
 
-from structure_net.evolution.crossover import crossover
+from structure_net.evolution.crossover import Crossed, crossed, crossover
 from structure_net.evolution.evolution import Evolution, Outcome, Selected
 from structure_net.evolution.fitness import FITNESS, Fitness
+from structure_net.evolution.inheritance import continuation, inheritance
 from structure_net.evolution.mutation import MUTATIONS, WEIGHTS, Mutation, jitter
 from structure_net.evolution.population import (
     World,
@@ -18,6 +19,7 @@ __all__ = [
     "MUTATIONS",
     "SELECTION",
     "WEIGHTS",
+    "Crossed",
     "Evolution",
     "Fitness",
     "Member",
@@ -26,9 +28,12 @@ __all__ = [
     "Selected",
     "Selection",
     "World",
+    "continuation",
+    "crossed",
     "crossover",
     "founder",
     "founders",
+    "inheritance",
     "jitter",
     "largest_founders",
     "rank_key",

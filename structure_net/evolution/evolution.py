@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from structure_net.errors import InvalidGenomeError, RunFailedError
-from structure_net.evolution.crossover import crossover
+from structure_net.evolution.crossover import crossed
 from structure_net.evolution.fitness import FITNESS
+from structure_net.evolution.inheritance import continuation, inheritance
 from structure_net.evolution.mutation import MUTATIONS, draw_operator, jitter
 from structure_net.evolution.population import TRIES, World, founder, founders
 from structure_net.evolution.selection import SELECTION, Member, rank_key
-from structure_net.genome import Genome, apply_edit
-from structure_net.schema import Config, Trial, TrialFailed, TrialResult
+from structure_net.genome import Edit, Genome, apply_edit
+from structure_net.schema import Config, Inheritance, Trial, TrialFailed, TrialResult
 from structure_net.seeding import derive, derive_seed
 
 Outcome = TrialResult | TrialFailed
@@ -59,6 +60,7 @@ class Evolution:
         self.survivors: tuple[Member, ...] = ()
         self.champion: Member | None = None
         self._seen: set[str] = set()
+        self._continued: set[int] = set()
         self._asked: list[Trial] = []
         self._next_number = 0
         self._lost_in_a_row = 0
@@ -124,13 +126,30 @@ class Evolution:
     def _children(self) -> list[Trial]:
         """As many as the survivors leave room for; none repeats a genome the run has seen."""
         count = self.config.tournament_size - len(self.survivors)
+        member = self._to_continue() if count > 1 else None
         trials: list[Trial] = []
         seen = set(self._seen)
-        for place in range(count):
+        for place in range(count - (member is not None)):
             trial = self._child(place, seen)
             seen.add(trial.genome.id)
             trials.append(trial)
+        if member is not None:
+            trials.append(self._continuation(count - 1, member))
         return trials
+
+    def _to_continue(self) -> Member | None:
+        """With inherited weights: the fittest survivor that was not trained further yet."""
+        if self.config.inherit != "weights":
+            return None
+        left = [one for one in self.survivors if one.result.number not in self._continued]
+        return min(left, key=rank_key, default=None)
+
+    def _continuation(self, place: int, member: Member) -> Trial:
+        """The same network trained on: it competes with its earlier self, which stays."""
+        number = member.result.number
+        self._continued.add(number)
+        genome, inherits = member.result.genome, continuation(member)
+        return self._trial(place, genome, (number,), ("continue",), inherits)
 
     def _child(self, place: int, seen: set[str]) -> Trial:
         for attempt in range(TRIES):
@@ -139,25 +158,35 @@ class Evolution:
             parents = sorted((self.survivors[int(index)] for index in pair), key=rank_key)
             genomes = [member.result.genome for member in parents]
             operators = ["crossover"]
+            edits: list[Edit] = []
             try:
-                genome = crossover(genomes[0], genomes[-1], draw)
+                cross = crossed(genomes[0], genomes[-1], draw)
+                genome = cross.genome
                 if draw.random() < self.config.mutation_rate:
                     operators.append(draw_operator(draw))
-                    edit = MUTATIONS.get(operators[-1])(genome, self.world, draw)
-                    genome = apply_edit(genome, edit)
-                genome = apply_edit(genome, jitter(genome, self.world, draw))
+                    edits.append(MUTATIONS.get(operators[-1])(genome, self.world, draw))
+                    genome = apply_edit(genome, edits[-1])
+                edits.append(jitter(genome, self.world, draw))
+                genome = apply_edit(genome, edits[-1])
                 self.world.check(genome)
             except InvalidGenomeError:
                 continue  # an operator that leaves the space is drawn again
             if genome.id not in seen:
                 numbers = tuple(sorted(member.result.number for member in parents))
-                return self._trial(place, genome, numbers, tuple(operators))
+                weights = self.config.inherit == "weights"
+                inherits = inheritance(cross, parents, edits, genome) if weights else None
+                return self._trial(place, genome, numbers, tuple(operators), inherits)
         draw = derive(self.config.seed, "child", self.generation, place, "fresh")
         strategy = self.world.strategies[int(draw.integers(len(self.world.strategies)))]
         return self._trial(place, founder(self.world, strategy, draw, seen), (), ("fresh",))
 
     def _trial(
-        self, place: int, genome: Genome, parents: tuple[int, ...], operators: tuple[str, ...]
+        self,
+        place: int,
+        genome: Genome,
+        parents: tuple[int, ...],
+        operators: tuple[str, ...],
+        inherits: Inheritance | None = None,
     ) -> Trial:
         return Trial(
             number=self._next_number + place,
@@ -167,6 +196,7 @@ class Evolution:
             parents=parents,
             operators=operators,
             epochs=self.config.epochs_per_generation,
+            inherits=inherits,
         )
 
 

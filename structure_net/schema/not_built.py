@@ -54,7 +54,6 @@ NOT_BUILT: tuple[NotBuilt, ...] = (
     NotBuilt("metrics_level", _any, inert=True),
     NotBuilt("enable_profiling", _on, False, "profiling"),
     NotBuilt("profiling_level", lambda level: level > 0, 0),
-    NotBuilt("inherit", lambda mode: mode == "weights", "none", "inherited weights"),
     NotBuilt("selection", lambda name: name != "truncation", "truncation"),
     NotBuilt("fitness", lambda name: name == "pareto", "seed"),
     NotBuilt("rungs", _on, 0),

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from structure_net.networks import Network
+from structure_net.networks import Network, OptimizerState
 
 FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-8
 
@@ -31,6 +31,19 @@ class AdamW:
         self.second_moment = torch.zeros_like(self.values, requires_grad=False)
         self.multiplier = torch.ones_like(self.values, requires_grad=False)
         self._scratch: tuple[Tensor, Tensor] | None = None
+
+    def state(self) -> OptimizerState:
+        """A copy of what it remembers, on the processor."""
+        vectors = (self.first_moment, self.second_moment, self.multiplier)
+        first, second, multiplier = (vector.detach().cpu().numpy().copy() for vector in vectors)
+        return OptimizerState(first, second, multiplier, self.steps)
+
+    def restore(self, state: OptimizerState) -> None:
+        """Go on from a state of as many values."""
+        self.first_moment.copy_(torch.from_numpy(state.first_moment))
+        self.second_moment.copy_(torch.from_numpy(state.second_moment))
+        self.multiplier.copy_(torch.from_numpy(state.multiplier))
+        self.steps = state.steps
 
     def reserve(self) -> tuple[Tensor, Tensor]:
         """Two vectors that `step` works in. With them a step allocates nothing, so that it cannot

@@ -1,9 +1,10 @@
 """Evolution: a population, its operators, selection and fitness. No torch."""
 
 from structure_net.evolution.budget import EpochCost, within
-from structure_net.evolution.crossover import crossover
+from structure_net.evolution.crossover import Crossed, crossed, crossover
 from structure_net.evolution.evolution import Evolution, Outcome, Selected
 from structure_net.evolution.fitness import FITNESS, Fitness
+from structure_net.evolution.inheritance import continuation, inheritance
 from structure_net.evolution.mutation import (
     EDITS,
     MUTATIONS,
@@ -30,6 +31,7 @@ __all__ = [
     "SEARCHES",
     "SELECTION",
     "WEIGHTS",
+    "Crossed",
     "EpochCost",
     "Evolution",
     "Fitness",
@@ -40,6 +42,8 @@ __all__ = [
     "Selected",
     "Selection",
     "World",
+    "continuation",
+    "crossed",
     "crossover",
     "crowding",
     "dominated_share",
@@ -47,6 +51,7 @@ __all__ = [
     "founders",
     "fronts",
     "hypervolume",
+    "inheritance",
     "jitter",
     "largest_founders",
     "operator_weights",

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from structure_net.genome import Genome, with_layers
 
 
+@dataclass(frozen=True)
+class Crossed:
+    """A child, and where its layers came from: `matched` pairs hidden layers of the fitter parent
+    and the other, `taken` are the sparse layers whose gene is the other's."""
+
+    genome: Genome
+    matched: tuple[tuple[int, int], ...]
+    taken: tuple[int, ...]
+
+
 def crossover(fitter: Genome, other: Genome, generator: np.random.Generator) -> Genome:
+    """The child of `crossed`."""
+    return crossed(fitter, other, generator).genome
+
+
+def crossed(fitter: Genome, other: Genome, generator: np.random.Generator) -> Crossed:
     """A child of two parents.
 
     Hidden layers that share an innovation are matched (longest common subsequence); width and
     density of each come together from either parent by a fair coin. Unmatched layers come from the
     fitter parent. Activation, normalisation, base learning rate and strategy: a fair coin each.
     """
-    partner = dict(_matches(fitter, other))
-    widths, names, densities = [], [], []
+    matched = _matches(fitter, other)
+    partner = dict(matched)
+    widths, names, densities, taken = [], [], [], []
     for place, gene in enumerate(fitter.hidden):
         match = partner.get(place)
         take_other = match is not None and bool(generator.integers(2))
@@ -23,7 +41,10 @@ def crossover(fitter: Genome, other: Genome, generator: np.random.Generator) -> 
         widths.append(chosen.width)
         names.append(gene.innovation)
         densities.append(chosen.density)
-    densities.append((fitter, other)[int(generator.integers(2))].output_density)
+        taken += [place] * take_other
+    take_output = int(generator.integers(2))
+    densities.append((fitter, other)[take_output].output_density)
+    taken += [len(fitter.hidden)] * take_output
     genes = {
         name: getattr((fitter, other)[int(generator.integers(2))], name)
         for name in ("activation", "normalisation", "base_learning_rate", "strategy")
@@ -31,7 +52,8 @@ def crossover(fitter: Genome, other: Genome, generator: np.random.Generator) -> 
     base = Genome.model_validate(
         {**{name: getattr(fitter, name) for name in Genome.model_fields}, **genes}
     )
-    return with_layers(base, widths, names, densities)
+    child = with_layers(base, widths, names, densities)
+    return Crossed(child, tuple(matched), tuple(taken))
 
 
 def _matches(first: Genome, second: Genome) -> list[tuple[int, int]]:

@@ -13,15 +13,23 @@ from statistics import fmean
 from structure_net.errors import InvalidGenomeError, RunFailedError, UsageError
 from structure_net.evolution.accounting import Accounting
 from structure_net.evolution.budget import EpochCost, within
-from structure_net.evolution.crossover import crossover
+from structure_net.evolution.crossover import crossed
 from structure_net.evolution.fitness import FITNESS, fitness_of
+from structure_net.evolution.inheritance import continuation, inheritance
 from structure_net.evolution.mutation import draw_operator, jitter, operator_weights, proposed
 from structure_net.evolution.pareto import dominated_share, fronts, objectives
 from structure_net.evolution.population import TRIES, World, founder, founders
 from structure_net.evolution.search import SEARCHES
 from structure_net.evolution.selection import SELECTION, Member, rank_key, survivors_of
-from structure_net.genome import Genome, apply_edit
-from structure_net.schema import Config, OperatorCount, Trial, TrialFailed, TrialResult
+from structure_net.genome import Edit, Genome, apply_edit
+from structure_net.schema import (
+    Config,
+    Inheritance,
+    OperatorCount,
+    Trial,
+    TrialFailed,
+    TrialResult,
+)
 from structure_net.seeding import derive, derive_seed
 
 Outcome = TrialResult | TrialFailed
@@ -82,6 +90,7 @@ class Evolution:
         self.champion: Member | None = None
         self.front: tuple[Member, ...] = ()
         self._seen: set[str] = set()
+        self._continued: set[int] = set()
         self._asked: list[Trial] = []
         self._next_number = 0
         self._lost_in_a_row = 0
@@ -188,13 +197,31 @@ class Evolution:
         count = self.config.tournament_size - len(self.survivors)
         adaptive = self.config.adaptive_operators
         self._weights = self._accounting.weights() if adaptive else operator_weights()
+        member = self._to_continue() if count > 1 else None
         trials: list[Trial] = []
         seen = set(self._seen)
-        for place in range(count):
+        for place in range(count - (member is not None)):
             trial = self._child(place, seen)
             seen.add(trial.genome.id)
             trials.append(trial)
+        if member is not None:
+            trials.append(self._continuation(count - 1, member))
         return trials
+
+    def _to_continue(self) -> Member | None:
+        """With inherited weights: the fittest survivor that was not trained further yet."""
+        if self.config.inherit != "weights":
+            return None
+        left = [one for one in self.survivors if one.result.number not in self._continued]
+        return min(left, key=rank_key, default=None)
+
+    def _continuation(self, place: int, member: Member) -> Trial:
+        """The same network trained on: it competes with its earlier self, which stays."""
+        number = member.result.number
+        self._continued.add(number)
+        self._accounting.proposed(["continue"])
+        genome, inherits = member.result.genome, continuation(member)
+        return self._trial(place, genome, (number,), ("continue",), inherits)
 
     def _child(self, place: int, seen: set[str]) -> Trial:
         rate = self._search.mutation_rate(self.config)
@@ -202,17 +229,19 @@ class Evolution:
             draw = derive(self.config.seed, "child", self.generation, place, attempt)
             pair = draw.permutation(len(self.survivors))[:2]
             parents = sorted((self.survivors[int(index)] for index in pair), key=rank_key)
+            parents = parents if self._search.crosses else parents[:1]
             genomes = [member.result.genome for member in parents]
             operators = ["crossover"] if self._search.crosses else []
+            edits: list[Edit] = []
             try:
-                genome = genomes[0]
-                if self._search.crosses:
-                    genome = crossover(genome, genomes[-1], draw)
+                cross = crossed(genomes[0], genomes[-1], draw)
+                genome = cross.genome
                 if draw.random() < rate:
                     operators.append(draw_operator(draw, self._weights))
-                    edit = proposed(operators[-1], genome, self.world, draw)
-                    genome = apply_edit(genome, edit)
-                genome = apply_edit(genome, jitter(genome, self.world, draw))
+                    edits.append(proposed(operators[-1], genome, self.world, draw))
+                    genome = apply_edit(genome, edits[-1])
+                edits.append(jitter(genome, self.world, draw))
+                genome = apply_edit(genome, edits[-1])
                 self.world.check(genome)
             except InvalidGenomeError:
                 self._accounting.refused(operators)
@@ -222,14 +251,21 @@ class Evolution:
                 continue
             self._accounting.proposed(operators)
             numbers = tuple(sorted(member.result.number for member in parents))
-            return self._trial(place, genome, numbers, tuple(operators))
+            weights = self.config.inherit == "weights"
+            inherits = inheritance(cross, parents, edits, genome) if weights else None
+            return self._trial(place, genome, numbers, tuple(operators), inherits)
         self._accounting.proposed(["fresh"])
         draw = derive(self.config.seed, "child", self.generation, place, "fresh")
         strategy = self.world.strategies[int(draw.integers(len(self.world.strategies)))]
         return self._trial(place, founder(self.world, strategy, draw, seen), (), ("fresh",))
 
     def _trial(
-        self, place: int, genome: Genome, parents: tuple[int, ...], operators: tuple[str, ...]
+        self,
+        place: int,
+        genome: Genome,
+        parents: tuple[int, ...],
+        operators: tuple[str, ...],
+        inherits: Inheritance | None = None,
     ) -> Trial:
         return Trial(
             number=self._next_number + place,
@@ -239,6 +275,7 @@ class Evolution:
             parents=parents,
             operators=operators,
             epochs=self.config.epochs_per_generation,
+            inherits=inherits,
         )
 
 

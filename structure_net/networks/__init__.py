@@ -2,6 +2,7 @@
 
 from structure_net.networks.connectivity import Connections, constant_fan_in
 from structure_net.networks.initialise import GAIN_SQUARED, he_weights
+from structure_net.networks.merge import merged
 from structure_net.networks.model_file import (
     DataSpecification,
     ModelDescription,
@@ -19,23 +20,35 @@ from structure_net.networks.network import (
     SparseLayer,
     build_network,
 )
+from structure_net.networks.parts import OptimizerState
+from structure_net.networks.state_file import STATE_HASH, load_alive, save_state, state_file
+from structure_net.networks.surgery import Body, edited, reshaped
 
 __all__ = [
     "ACTIVATION_FUNCTIONS",
     "GAIN_SQUARED",
     "LEAK",
     "RMS_EPSILON",
+    "STATE_HASH",
+    "Body",
     "Connections",
     "DataSpecification",
     "ModelDescription",
     "Network",
+    "OptimizerState",
     "Product",
     "SparseLayer",
     "build_network",
     "constant_fan_in",
+    "edited",
     "he_weights",
+    "load_alive",
     "load_network",
+    "merged",
     "network_tensors",
+    "reshaped",
     "save_network",
+    "save_state",
+    "state_file",
     "tensors_sha256",
 ]

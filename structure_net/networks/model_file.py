@@ -97,13 +97,7 @@ def load_network(path: Path) -> tuple[Network, ModelDescription]:
     """A saved network and its description; ModelFileError says what is wrong with the file."""
     path = path.with_suffix(".safetensors")
     described = _description(path.with_suffix(".json"))
-    content = _read(path)
-    if tensors_sha256(content) != described.tensors_sha256:
-        raise ModelFileError(
-            f"{path} is damaged: its SHA-256 is not the one in {path.with_suffix('.json').name}. "
-            f"Use another copy of both files."
-        )
-    tensors = _tensors(path, content)
+    tensors = sealed_tensors(path, described.tensors_sha256, path.with_suffix(".json"))
     connections = [
         _connections(path, tensors, index, shape)
         for index, shape in enumerate(described.genome.shapes)
@@ -121,6 +115,17 @@ def load_network(path: Path) -> tuple[Network, ModelDescription]:
     with torch.no_grad():
         network.values.copy_(torch.from_numpy(values.copy()))
     return network, described
+
+
+def sealed_tensors(path: Path, sha256: str, description: Path) -> dict[str, np.ndarray]:
+    """The tensors of a file whose hash stands in `description`; ModelFileError when it differs."""
+    content = _read(path)
+    if tensors_sha256(content) != sha256:
+        raise ModelFileError(
+            f"{path} is damaged: its SHA-256 is not the one in {description.name}. Use another "
+            f"copy of both files."
+        )
+    return _tensors(path, content)
 
 
 def _read(path: Path) -> bytes:

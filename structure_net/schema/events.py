@@ -15,7 +15,15 @@ from pydantic import BaseModel
 
 from structure_net.genome import Genome
 from structure_net.schema.engine_table import EngineTable
-from structure_net.schema.trial import Failure, Frozen, PluginFile, Seconds, TrialResult, Volatile
+from structure_net.schema.trial import (
+    Failure,
+    Frozen,
+    OnlyIfGiven,
+    PluginFile,
+    Seconds,
+    TrialResult,
+    Volatile,
+)
 
 
 class Event(Frozen):
@@ -386,8 +394,8 @@ def read_event(kind: str, version: int, place: dict[str, Any], body: str) -> Eve
     return KINDS[kind].model_validate({**fields, **place})
 
 
-def _is_volatile(metadata: Iterable[Any]) -> bool:
-    return any(item is Volatile for item in metadata)
+def _is_left_out(metadata: Iterable[Any], value: Any) -> bool:
+    return any(item is Volatile or (item is OnlyIfGiven and value is None) for item in metadata)
 
 
 def _stable(value: Any) -> Any:
@@ -395,7 +403,7 @@ def _stable(value: Any) -> Any:
         return {
             name: _stable(getattr(value, name))
             for name, field in type(value).model_fields.items()
-            if not _is_volatile(field.metadata)
+            if not _is_left_out(field.metadata, getattr(value, name))
         }
     if isinstance(value, tuple | list):
         return [_stable(item) for item in value]

@@ -54,7 +54,6 @@ NOT_BUILT: tuple[NotBuilt, ...] = (
     NotBuilt("metrics_level", _any, inert=True),
     NotBuilt("enable_profiling", _on, False, "profiling"),
     NotBuilt("profiling_level", lambda level: level > 0, 0),
-    NotBuilt("inherit", lambda mode: mode == "weights", "none", "inherited weights"),
     NotBuilt("from_hunt", lambda run: run is not None, None),
     NotBuilt("executor", lambda name: name == "ray", "processes"),
     NotBuilt("dashboard", _on, False),

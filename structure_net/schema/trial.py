@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from structure_net.genome import Genome
+from structure_net.genome import Edit, Genome
 
 Failure = Literal["killed", "out_of_memory", "stalled", "node_lost", "diverged", "error", "invalid"]
 # Causes outside the trial: the same trial may succeed when it is run again.
@@ -34,8 +34,35 @@ class Frozen(BaseModel):
     )
 
 
+class OnlyIfGiven:
+    """Marks a field that the canonical dump leaves out while it is None: runs that do without what
+    it tells keep the dump that they had before there was such a field."""
+
+
+class Inheritance(Frozen):
+    """What a trial starts from: the network of an earlier trial, turned into the child's.
+
+    Of the `primary` parent comes the network. Where `other` is given, the sparse layers `taken`
+    are of that parent, `matched` pairs hidden layers of the two. `crossed` is the genome that comes
+    of it; `edits` turn that into the trial's.
+    """
+
+    primary: int = Field(ge=0)
+    other: int | None = Field(default=None, ge=0)
+    matched: tuple[tuple[int, int], ...] = ()
+    taken: tuple[int, ...] = ()
+    crossed: Genome
+    edits: tuple[Edit, ...] = ()
+
+    @property
+    def trials(self) -> tuple[int, ...]:
+        """The trials whose saved networks are needed."""
+        return (self.primary,) if self.other is None else (self.primary, self.other)
+
+
 class Trial(Frozen):
-    """`number` counts through the whole run; `seed` derives everything random inside."""
+    """`number` counts through the whole run; `seed` derives everything random inside. A trial that
+    `inherits` nothing starts from drawn weights."""
 
     number: int = Field(ge=0)
     generation: int = Field(ge=0)
@@ -44,10 +71,14 @@ class Trial(Frozen):
     parents: tuple[int, ...] = ()
     operators: tuple[str, ...] = ()
     epochs: int = Field(ge=1)
+    inherits: Annotated[Inheritance | None, OnlyIfGiven] = None
 
 
 class TrainingPlan(Frozen):
-    """What all trials of a run share; a worker gets it once. Folders are this machine's."""
+    """What all trials of a run share; a worker gets it once. Folders are this machine's.
+
+    `keep_states` asks for the optimizer's state beside each saved network.
+    """
 
     run_seed: int = Field(ge=0)
     dataset: str
@@ -57,6 +88,7 @@ class TrainingPlan(Frozen):
     batch_size: int = Field(ge=1)
     weight_decay: float = Field(ge=0)
     networks: str
+    keep_states: bool = False
     mixed_precision: bool = False
     gradient_checkpointing: bool = False
     memory_cleanup_frequency: int = Field(default=10, ge=1)

@@ -42,6 +42,7 @@ from structure_net.schema import (
 from structure_net.store import History, Store
 from structure_net.tournament.data_facts import batch_size_of, dataset_facts, epoch_cost
 from structure_net.tournament.extensions import copies
+from structure_net.tournament.parents import check_parents, network_path
 from structure_net.tournament.retraining import retraining_started, retrainings
 from structure_net.tournament.rungs import Rungs
 from structure_net.tournament.workers import workers_of
@@ -171,6 +172,8 @@ class Tournament:
                 carried=tuple(sorted(member.result.number for member in carried)),
                 new_trials=len(trials),
             )
+            missing = [trial for trial in trials if trial.number not in self.history.outcomes]
+            check_parents(missing, self.directory, self.store.kept_files())
             rungs = Rungs(self.evolution, executor, self.history, self.directory / "networks")
             yield from rungs.train(trials)
         selected = self.evolution.tell(self.history.outcomes)
@@ -301,6 +304,7 @@ class Tournament:
             batch_size=self.batch_size,
             weight_decay=self.config.weight_decay,
             networks=str((self.directory / "networks").resolve()),
+            keep_states=self.config.inherit == "weights",
             memory_cleanup_frequency=self.config.memory_cleanup_frequency,
             mixed_precision=self.config.mixed_precision,
             gradient_checkpointing=self.config.gradient_checkpointing,
@@ -321,7 +325,7 @@ class Tournament:
             )
 
     def _network_file(self, number: int) -> Path:
-        return self.directory / "networks" / f"{number}.safetensors"
+        return self.directory / network_path(number)
 
     def _keep_networks(self) -> None:
         """Champion, survivors and front keep their files; those of other members are forgotten,
@@ -330,15 +334,16 @@ class Tournament:
         members = [*self.evolution.survivors, *self.evolution.front]
         if self.evolution.champion is not None:
             members.append(self.evolution.champion)
-        keep = {f"networks/{member.result.number}.safetensors" for member in members}
-        asked = {f"networks/{number}.safetensors" for number in range(self.evolution.asked)}
+        keep = {network_path(member.result.number) for member in members}
+        asked = {network_path(number) for number in range(self.evolution.asked)}
         gone = (set(self.store.kept_files()) & asked) - keep
         for path in gone:
             self.store.forget_file(path)
         self.store.commit()
         for path in gone:
             (self.directory / path).unlink(missing_ok=True)
-            (self.directory / path).with_suffix(".json").unlink(missing_ok=True)
+            for beside in (".json", ".state.safetensors"):
+                (self.directory / path).with_suffix(beside).unlink(missing_ok=True)
 
     def _write_results(self) -> None:
         text = results_of(self.history).model_dump_json(indent=2)

@@ -12,8 +12,17 @@ import torch
 from structure_net.datasets import Dataset, split
 from structure_net.engine import AdamW, Batches, BatchPlan, Learner
 from structure_net.learning_rates import HIGHEST_RATE, LOWEST_RATE
-from structure_net.networks import DataSpecification, Network, build_network, save_network
+from structure_net.networks import (
+    STATE_HASH,
+    DataSpecification,
+    Network,
+    OptimizerState,
+    build_network,
+    save_network,
+    save_state,
+)
 from structure_net.schema import TrainingPlan, Trial
+from structure_net.training.inheritance import inherited
 
 
 @dataclass(frozen=True)
@@ -37,10 +46,18 @@ class Classroom:
         return cls(plan, dataset, batches, batches.usable_inputs(), device, worker)
 
     def learner(self, trial: Trial) -> Learner:
-        """A fresh network for a trial, with its optimizer."""
-        network = build_network(trial.genome, trial.seed, self.usable_inputs).to(self.device)
-        limits = (LOWEST_RATE, HIGHEST_RATE)
-        return Learner(network, AdamW(network, self.plan.weight_decay, limits))
+        """The network of a trial, fresh or from its parents' weights, with its optimizer."""
+        network, state = self._network(trial)
+        network = network.to(self.device)
+        optimizer = AdamW(network, self.plan.weight_decay, (LOWEST_RATE, HIGHEST_RATE))
+        if state is not None:
+            optimizer.restore(state)
+        return Learner(network, optimizer)
+
+    def _network(self, trial: Trial) -> tuple[Network, OptimizerState | None]:
+        if trial.inherits is None:
+            return build_network(trial.genome, trial.seed, self.usable_inputs), None
+        return inherited(trial, trial.inherits, Path(self.plan.networks), self.usable_inputs)
 
     @property
     def data_specification(self) -> DataSpecification:
@@ -58,8 +75,10 @@ class Classroom:
             augmentation=self.plan.augmentation,
         )
 
-    def save(self, network: Network, trial: Trial, metrics: dict[str, float], engine: str) -> str:
-        """Write the trained network; returns the SHA-256 of its tensors."""
+    def save(self, learner: Learner, trial: Trial, metrics: dict[str, float], engine: str) -> str:
+        """Write the trained network, and its optimizer's state where children may go on from it;
+        returns the SHA-256 of the network's tensors."""
+        path = Path(self.plan.networks) / f"{trial.number}.safetensors"
         training: dict[str, Any] = {
             "run_seed": self.plan.run_seed,
             "trial_seed": trial.seed,
@@ -70,6 +89,8 @@ class Classroom:
             "limit_train": self.plan.limit_train,
             "engine": engine,
         }
+        if self.plan.keep_states:
+            training[STATE_HASH] = save_state(learner.optimizer.state(), path)
         lineage = {
             "trial": trial.number,
             "generation": trial.generation,
@@ -77,8 +98,8 @@ class Classroom:
             "operators": list(trial.operators),
         }
         saved = save_network(
-            network,
-            Path(self.plan.networks) / f"{trial.number}.safetensors",
+            learner.network,
+            path,
             data=self.data_specification,
             training=training,
             metrics=metrics,

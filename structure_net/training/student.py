@@ -55,7 +55,11 @@ class Student:
     def diverged(self, train_loss: float, validation_loss: float) -> bool:
         """Whether the numbers left: not finite, or far above where they began."""
         finite = math.isfinite(train_loss) and math.isfinite(validation_loss)
-        return not (finite and train_loss <= DIVERGED_FACTOR * self.first_loss)
+        began = self.first_loss
+        if self.trial.inherits is not None:
+            # Trained weights may begin near 0; the loss of knowing nothing is no divergence.
+            began = max(began, math.log(self.trial.genome.classes))
+        return not (finite and train_loss <= DIVERGED_FACTOR * began)
 
     def planned(self, batch_size: int, micro_batch: int) -> MicroBatchReduced:
         """By the estimate a whole batch does not fit: the trial begins with fewer samples."""
@@ -108,7 +112,7 @@ class Student:
             "validation.loss": last.validation_loss,
             "train.loss": last.train_loss,
         }
-        sha256 = room.save(self.learner.network, trial, metrics, self.engine)
+        sha256 = room.save(self.learner, trial, metrics, self.engine)
         result = self.result(room, sha256)
         return TrialFinished(**self.place, step=trial.epochs + 1, result=result, worker=room.worker)
 

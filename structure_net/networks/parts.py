@@ -1,0 +1,157 @@
+"""A live network taken apart: for each sparse layer its places, and what stands at each of them.
+
+Surgery and merging work on these; `assembled` makes a network of them again. A number that is not
+known yet (the second moment of a new connection) is NaN in between and filled by `settled`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+
+from structure_net.genome import Genome
+from structure_net.networks.connectivity import Connections
+from structure_net.networks.network import Network
+
+VALUE, FIRST, SECOND, MULTIPLIER = range(4)  # rows of `numbers` and `biases`
+
+
+@dataclass(frozen=True)
+class OptimizerState:
+    """What an optimizer remembers of each value (connections layer by layer, then biases), float32,
+    and the steps it has made."""
+
+    first_moment: Float[np.ndarray, " values"]
+    second_moment: Float[np.ndarray, " values"]
+    multiplier: Float[np.ndarray, " values"]
+    steps: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """One sparse layer. `places` are row-major, unit * sources + source, ascending; `numbers` and
+    `biases` hold value, first moment, second moment and multiplier of each."""
+
+    sources: int
+    units: int
+    places: Int[np.ndarray, " connections"]
+    numbers: Float[np.ndarray, "4 connections"]
+    biases: Float[np.ndarray, "4 units"]
+
+    @property
+    def rows(self) -> Int[np.ndarray, " connections"]:
+        """The unit of each connection."""
+        return self.places // self.sources
+
+    @property
+    def columns(self) -> Int[np.ndarray, " connections"]:
+        """The source of each connection."""
+        return self.places % self.sources
+
+    @property
+    def connections(self) -> Connections:
+        """The places as compressed rows."""
+        fan_in = np.bincount(self.rows, minlength=self.units)
+        pointers = np.concatenate([[0], np.cumsum(fan_in)]).astype(np.int32)
+        return Connections(self.sources, self.units, pointers, self.columns.astype(np.int32))
+
+    def only(self, kept: Bool[np.ndarray, " connections"] | Int[np.ndarray, " kept"]) -> Part:
+        """With these connections alone."""
+        return replace(self, places=self.places[kept], numbers=self.numbers[:, kept])
+
+    def plus(
+        self, places: Int[np.ndarray, " added"], weights: Float[np.ndarray, " added"] | float = 0.0
+    ) -> Part:
+        """With further connections, which nothing is remembered of."""
+        numbers = unknown(len(places))
+        numbers[VALUE] = weights
+        joined = np.concatenate([self.places, places])
+        order = np.argsort(joined, kind="stable")
+        together = np.concatenate([self.numbers, numbers], axis=1)
+        return replace(self, places=joined[order], numbers=together[:, order])
+
+    def moved(
+        self,
+        rows: Int[np.ndarray, " units"],
+        columns: Int[np.ndarray, " sources"],
+        units: int,
+        sources: int,
+    ) -> Part:
+        """Unit i at place `rows[i]` of `units`, source j at `columns[j]` of `sources`; those at -1
+        are gone with their connections. Units that nobody moved to start with bias 0."""
+        row, column = rows[self.rows], columns[self.columns]
+        kept = (row >= 0) & (column >= 0)
+        places = row[kept] * sources + column[kept]
+        order = np.argsort(places, kind="stable")
+        biases = unknown(units)
+        stays = rows >= 0
+        biases[:, rows[stays]] = self.biases[:, stays]
+        numbers = self.numbers[:, kept][:, order]
+        return Part(sources, units, places[order], numbers, biases)
+
+
+def unknown(count: int) -> Float[np.ndarray, "4 count"]:
+    """The numbers of new values: all 0, rate multiplier 1, second moment not known yet."""
+    numbers = np.zeros((4, count), dtype=np.float32)
+    numbers[SECOND], numbers[MULTIPLIER] = np.nan, 1.0
+    return numbers
+
+
+def taken_apart(network: Network, state: OptimizerState) -> list[Part]:
+    """The sparse layers of a network with its optimizer's state, input side first."""
+    moments = (state.first_moment, state.second_moment, state.multiplier)
+    numbers = np.stack([network.values.detach().cpu().numpy(), *moments]).astype(np.float32)
+    split = np.cumsum([*network.genome.counts, *network.genome.architecture[1:]])[:-1]
+    pieces = np.split(numbers, split, axis=1)
+    count = len(network.layers)
+    parts = []
+    for index in range(count):
+        lists = network.layer(index).connections
+        places = lists.rows * lists.sources + lists.columns
+        biases = pieces[count + index].copy()
+        parts.append(Part(lists.sources, lists.units, places, pieces[index].copy(), biases))
+    return parts
+
+
+def assembled(genome: Genome, parts: list[Part], steps: int) -> tuple[Network, OptimizerState]:
+    """The network of these parts, with its optimizer's state; InvalidGenomeError where the counts
+    are not those of `genome`."""
+    network = Network(genome, [part.connections for part in parts])
+    known = settled(parts)
+    pieces = [part.numbers for part in known] + [part.biases for part in known]
+    values, first, second, multiplier = np.concatenate(pieces, axis=1)
+    with torch.no_grad():
+        network.values.copy_(torch.from_numpy(values))
+    return network, OptimizerState(first, second, multiplier, steps)
+
+
+def settled(parts: list[Part]) -> list[Part]:
+    """Second moments that are not known become the mean of those known in their layer, else in the
+    network: the step count of bias correction is shared by all values, and with 0 there the first
+    updates of a new connection would be up to 6.6 times as large as they should."""
+    everywhere = _mean([part.numbers[SECOND] for part in parts], 0.0)
+    return [
+        replace(
+            part,
+            numbers=_filled(part.numbers, everywhere),
+            biases=_filled(part.biases, everywhere),
+        )
+        for part in parts
+    ]
+
+
+def _filled(
+    numbers: Float[np.ndarray, "4 count"], otherwise: float
+) -> Float[np.ndarray, "4 count"]:
+    filled = numbers.copy()
+    second = filled[SECOND]
+    second[np.isnan(second)] = _mean([second], otherwise)
+    return filled
+
+
+def _mean(arrays: list[Float[np.ndarray, " _"]], otherwise: float) -> float:
+    known = np.concatenate([array[~np.isnan(array)] for array in arrays])
+    return float(known.mean(dtype=np.float64)) if len(known) else otherwise

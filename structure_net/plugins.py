@@ -23,7 +23,7 @@ LARGEST = 1_000_000  # bytes; a plug-in is a page of code, and its copy goes int
 # What a mistake in a file raises when it is run.
 MISTAKES = (
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError),
-    *(OSError, RuntimeError, StructureNetError, TypeError, ValueError),
+    *(OSError, RuntimeError, StructureNetError, SyntaxError, TypeError, ValueError),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,7 @@ BEGUN = "import shapes\nshapes.SHAPES.register('half')(1)\n"
         ("a = 1\ndef f(:\n", ["is not valid Python, line 2"]),
         ("a = '\0'", ["is not valid Python"]),
         (BEGUN + "1 / 0\n", ["mine.py, line 3", "ZeroDivisionError: division by zero."]),
+        (BEGUN + "eval('1 +')\n", ["mine.py, line 3", "SyntaxError: "]),
         (BEGUN + "import no_such_part\n", ["mine.py, line 3", "No module named 'no_such_part'"]),
         (BEGUN + "shapes.SHAPES.register('Round')(2)\n", ["line 3", "'Round' is registered twice"]),
         (BEGUN + "@shapes.SHAPES.register\ndef f(): 0\n", ["line 3", "a name in quotes"]),
@@ -98,6 +100,14 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=words):
             load_plugins([path])
+
+
+def test_several_are_given_one_by_one_or_in_a_list(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in (["--plugin", "a.py", "--plugin", "b.py"], ["--plugin", "a.py,b.py"]):
+        assert main(["config", "show", "--json", *words]) == 0
+        assert json.loads(capsys.readouterr().out)["plugin"]["value"] == ["a.py", "b.py"]
 
 
 def test_two_of_one_name_that_differ_are_refused(tmp_path: Path, shapes: Registry[Any]) -> None:

@@ -91,7 +91,7 @@ def survivors_of(
     generation to the next: where the selection left it out, its last choice gives way.
     RunFailedError where it gave back what a selection must not.
     """
-    chosen = SELECTION.get(name)(tuple(ranking), count, generator)
+    chosen = SELECTION.get(name)(list(ranking), count, generator)
     known = {id(member) for member in ranking}
     if not isinstance(chosen, list | tuple) or not all(id(one) in known for one in chosen):
         raise RunFailedError(

@@ -98,7 +98,7 @@ class TrainingPlan(Frozen):
 class PluginFile(Frozen):
     """A plug-in of a run: its name in the run's folder `plugins`, the hash of its content."""
 
-    name: str
+    name: str = Field(pattern=r"^[^/]+$")  # of a file in that folder and nowhere else
     sha256: str
 
 

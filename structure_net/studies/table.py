@@ -32,7 +32,8 @@ def table_lines(results: Mapping[str, Any]) -> list[str]:
 def title(results: Mapping[str, Any]) -> str:
     """What was measured, on what."""
     outcome = str(results["outcome"]).replace("_", " ")
-    again = f" of the champion trained again {results['retrain']} times"
+    times = "once" if results["retrain"] == 1 else f"{results['retrain']} times"
+    again = f" of the champion trained again {times}"
     told = again if results["retrain"] and results["outcome"] != "hypervolume" else ""
     return f"{outcome}{told}, {results['dataset']['name']}, {len(results['seeds'])} seeds"
 
@@ -58,7 +59,7 @@ def beside_cells(arm: Mapping[str, Any]) -> tuple[str, ...]:
         return (*[NONE] * 6, ledger)
     return (
         f"{pairs['difference']:+.4f}",
-        _interval(pairs),
+        f"{pairs['low']:+.4f} {pairs['high']:+.4f}",
         NONE if arm["p_holm"] is None else f"{arm['p_holm']:.4f}",
         f"{pairs['a12']:.2f}",
         NONE if pairs["effect"] is None else f"{pairs['effect']:+.2f}",
@@ -105,4 +106,4 @@ def _mean(interval: Mapping[str, Any] | None) -> str:
 
 
 def _interval(interval: Mapping[str, Any] | None) -> str:
-    return NONE if interval is None else f"{interval['low']:+.4f} {interval['high']:+.4f}"
+    return NONE if interval is None else f"{interval['low']:.4f} {interval['high']:.4f}"

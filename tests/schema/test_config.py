@@ -48,6 +48,7 @@ CHANGED: dict[str, Any] = {
     "limit_train": 500,
     "validation_fraction": 0.2,
     "augmentation": "flip+crop",
+    "inherit": "weights",
     "fitness": "accuracy",
     "device": "cuda:3",
     "workers": 3,

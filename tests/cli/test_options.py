@@ -202,7 +202,6 @@ NOT_BUILT_EXAMPLES = {
     "metrics_level": "full",
     "enable_profiling": True,
     "profiling_level": 1,
-    "inherit": "weights",
     "from_hunt": "runs/x",
     "executor": "ray",
     "dashboard": True,

@@ -33,7 +33,6 @@ ASKED: dict[str, list[Any]] = {
     "metrics_level": ["light", "full"],
     "enable_profiling": [True],
     "profiling_level": [1, 2, "1"],
-    "inherit": ["weights"],
     "from_hunt": ["runs/hunt"],
     "executor": ["ray"],
     "dashboard": [True],

@@ -48,9 +48,9 @@ def test_every_proposal_is_refused_evaluated_or_failed(monkeypatch: pytest.Monke
     import structure_net.evolution.evolution as module
 
     calls: Counter[str] = Counter()
-    cross, draw = module.crossover, module.draw_operator
+    cross, draw = module.crossed, module.draw_operator
 
-    def crossover(*arguments: Any) -> Any:
+    def crossed(*arguments: Any) -> Any:
         calls["crossover"] += 1
         return cross(*arguments)
 
@@ -59,7 +59,7 @@ def test_every_proposal_is_refused_evaluated_or_failed(monkeypatch: pytest.Monke
         calls[name] += 1
         return name
 
-    monkeypatch.setattr(module, "crossover", crossover)
+    monkeypatch.setattr(module, "crossed", crossed)
     monkeypatch.setattr(module, "draw_operator", draw_operator)
     config = config_of(tournament_size=24, generations=8, mutation_rate=0.7, max_layers=4)
     asked, outcomes, told = search(config)

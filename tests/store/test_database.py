@@ -61,7 +61,7 @@ def test_a_whole_run_is_read_back_and_leaves_one_file(tmp_path: Path) -> None:
 def test_events_that_somebody_waits_for_are_acknowledged_at_once(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store._committed_at = time.monotonic() + 1e6  # the clock asks for no commit in this test
-    urgent = {"TrialFinished", "TrialFailed", "GenerationFinished"}
+    urgent = {"TrialPaused", "TrialStopped", "TrialFinished", "TrialFailed", "GenerationFinished"}
     urgent |= {"ChampionEvaluated", "TournamentFinished"}
     pending = 0
     for event in stream.whole_run():

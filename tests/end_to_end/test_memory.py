@@ -11,7 +11,16 @@ import pytest
 
 from structure_net.executors import Executor
 from structure_net.genome import active_parameters, connection_count, dense_parameters
-from structure_net.schema import Event, Trial, TrialFinished, TrialResult, TrialStarted, resolve
+from structure_net.schema import (
+    WHOLE,
+    Event,
+    Segment,
+    Trial,
+    TrialFinished,
+    TrialResult,
+    TrialStarted,
+    resolve,
+)
 from structure_net.tournament import Tournament, start
 
 POPULATION, GENERATIONS = 64, 20
@@ -28,7 +37,10 @@ class Instant(Executor):
         self.networks = networks
 
     def run(
-        self, trials: Sequence[Trial], attempts: Mapping[int, int] | None = None
+        self,
+        trials: Sequence[Trial],
+        attempts: Mapping[int, int] | None = None,
+        segment: Segment = WHOLE,
     ) -> Iterator[Event | None]:
         for trial in trials:
             (self.networks / f"{trial.number}.safetensors").touch()

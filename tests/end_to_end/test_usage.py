@@ -56,7 +56,8 @@ def test_usage_line_runs_to_the_end(line: str, tmp_path: Path, data_options: lis
     assert "Traceback" not in finished.stderr
     content = results(run)
     assert content["state"] == "finished"
-    assert content["system_stats"]["total_experiments"] == 4 + 3
+    again = content["config"]["retrain"]
+    assert content["system_stats"]["total_experiments"] == 4 + 3 + again
     assert content["config"]["limit_train"] == 300
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,10 @@ from structure_net.cli import main
 from structure_net.schema import Trial
 from structure_net.store import open_history
 from structure_net.tournament.data_facts import epoch_cost
+from tests.studies.conftest import fresh_folder
 from tests.studies.planted import OPTIONS, by_chance, plant, reachable_by_steps
 
 SIZES = ["--tournament-size", "8", "--generations", "6", "--epochs", "20", "--mutation-rate", "1"]
-
-
-@pytest.fixture(autouse=True)
-def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def compare(out: str, *more: str) -> dict[str, Any]:
@@ -33,12 +30,13 @@ def arms(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[Trial], Path]:
+def planted() -> Iterator[tuple[dict[str, Any], list[Trial], Path]]:
     """Ten seeds with an optimum that steps reach and draws do not."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("planted"))
-        trained = plant(patch, reachable_by_steps)
-        return compare("c", "--seeds", "0-9"), trained, Path.cwd() / "c"
+    with fresh_folder() as folder:
+        with pytest.MonkeyPatch.context() as patch:
+            trained = plant(patch, reachable_by_steps)
+            results = compare("c", "--seeds", "0-9")
+        yield results, trained, folder / "c"
 
 
 def test_a_planted_effect_is_found(planted: Any) -> None:
@@ -101,7 +99,7 @@ def test_finished_runs_are_read_and_missing_seeds_are_run(
     assert again == before
 
 
-def test_a_lost_run_alone_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_run_alone_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
     trained = plant(monkeypatch, reachable_by_steps)
     before = compare("c", "--seeds", "3,4")
     full = len(trained)
@@ -177,19 +175,20 @@ def test_refusals(words: list[str], told: str, capsys: pytest.CaptureFixture[str
 
 
 def test_a_dry_run_tells_cost_and_time_and_leaves_nothing(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], own_folder: Path
 ) -> None:
     words = ["--limit-train", "100", "--tournament-size", "4", "--generations", "2"]
+    words += ["--engine", "csr"]
     assert main(["compare", "--quick", "--dry-run", "--epochs", "2", *words]) == 0
     told = capsys.readouterr().err
     assert "30 runs, about 240 trainings" in told  # 3 arms x 10 seeds x (4 + 3 + 1)
     assert "FLOP" in told
-    assert list(tmp_path.iterdir()) == []
+    assert list(own_folder.iterdir()) == []
 
 
 def test_real_trainings_run_to_a_page(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--limit-train", "100", "--tournament-size", "4", "--generations", "2"]
-    words += ["--epochs", "2", "--seeds", "5", "--executor", "serial", "--json"]
+    words += ["--epochs", "2", "--seeds", "5", "--executor", "serial", "--json", "--engine", "csr"]
     assert main(["compare", "--quick", *words]) == 0
     printed = json.loads(capsys.readouterr().out)
     stored = json.loads(Path("runs/compare_quick/results.json").read_text())

@@ -41,14 +41,9 @@ mutation_rate = 1.0
 """
 
 
-@pytest.fixture(autouse=True)
-def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    file = tmp_path / "rates.toml"
+def path(own_folder: Path) -> Path:
+    file = own_folder / "rates.toml"
     file.write_text(STUDY)
     return file
 
@@ -202,7 +197,7 @@ def test_noise_is_the_spread_of_one_genome(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_noise_of_a_champion_really_trained(capsys: pytest.CaptureFixture[str]) -> None:
-    small = ["--limit-train", "100", "--epochs", "2", "--executor", "serial"]
+    small = ["--limit-train", "100", "--epochs", "2", "--executor", "serial", "--engine", "csr"]
     sizes = ["--tournament-size", "4", "--generations", "1", "--quiet", "--out", "run"]
     assert main(["tournament", "--quick", *small, *sizes]) == 0
     champion = open_history(Path("run")).finished

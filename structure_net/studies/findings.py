@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from structure_net.environment import facts
+from structure_net.evolution import hypervolume
 from structure_net.schema import deciding_values
 from structure_net.studies.plan import Plan
 from structure_net.studies.statistics import (
@@ -17,7 +18,6 @@ from structure_net.studies.statistics import (
     Pairs,
     compare_pairs,
     holm,
-    hypervolume,
     summary,
 )
 from structure_net.studies.study import Finding, Findings

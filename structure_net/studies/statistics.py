@@ -180,13 +180,3 @@ def power(count: int, effect: float) -> float:
 def summary(values: Sequence[float], purpose: str) -> tuple[float, float, float]:
     """Mean, and both ends of its interval."""
     return (fmean(values), *bootstrap(values, purpose))
-
-
-def hypervolume(points: Sequence[tuple[float, float]], reference: tuple[float, float]) -> float:
-    """Area that points dominate below `reference`, both coordinates minimised."""
-    area, lowest = 0.0, reference[1]
-    for across, up in sorted(points):
-        if across < reference[0] and up < lowest:
-            area += (reference[0] - across) * (lowest - up)
-            lowest = up
-    return area

@@ -15,7 +15,6 @@ from structure_net.studies.statistics import (
     bootstrap,
     compare_pairs,
     holm,
-    hypervolume,
     paired_effect,
     power,
     vargha_delaney,
@@ -133,12 +132,3 @@ def test_power_is_what_the_protocol_counts_on() -> None:
     assert power(10, 0.8) == pytest.approx(0.58, abs=0.03)
     assert power(15, 0.8) == pytest.approx(0.80, abs=0.03)
     assert power(12, 0.0) < 0.06
-
-
-def test_hypervolume_against_counted_cells() -> None:
-    draw = derive(5, "hypervolume")
-    points = [(int(x), int(y)) for x, y in draw.integers(0, 12, size=(9, 2))]
-    cells = sum(any(x <= i and y <= j for x, y in points) for i, j in product(range(10), repeat=2))
-    assert hypervolume(points, (10, 10)) == cells
-    assert hypervolume([(3, 3), (3, 3)], (3, 9)) == 0
-    assert hypervolume([], (1, 1)) == 0

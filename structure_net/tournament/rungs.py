@@ -37,9 +37,9 @@ class Rungs:
             staying = {result.number for result in ranked[: (len(ranked) + 1) // 2]}
             yield from self._stop(ranked, staying, end)
             running = [trial for trial in running if trial.number in staying]
-            self._sweep(end, staying)
+            self._sweep(trials, end, staying)
         yield from self._train(running, Segment(first_epoch=self._ends[-1]))
-        self._sweep(self._ends[-1], set())
+        self._sweep(trials, self._ends[-1], set())
 
     def _train(self, trials: Sequence[Trial], segment: Segment) -> Iterator[Event | None]:
         """The trials' epochs of a segment, where they have neither outcome nor the pause at its
@@ -98,11 +98,14 @@ class Rungs:
         found = state_sha256(paused_file(self._networks, number, epochs))
         return found == self._history.paused[number, epochs].state_sha256
 
-    def _sweep(self, end: int, staying: set[int]) -> None:
-        """Delete states that nobody goes on from: all up to this rung but those of `staying`.
-        States of later rungs may be there when a run is taken up again."""
+    def _sweep(self, trials: Sequence[Trial], end: int, staying: set[int]) -> None:
+        """Delete states that nobody goes on from: of these trials all up to this rung but those
+        of `staying`. States of later rungs and generations may be there when a run is taken up
+        again."""
         from structure_net.training import paused_files
 
+        own = {trial.number for trial in trials}
         for number, epochs, path in paused_files(self._networks):
-            if epochs < end or (epochs == end and number not in staying):
+            done = epochs < end or (epochs == end and number not in staying)
+            if number in own and done:
                 path.unlink(missing_ok=True)

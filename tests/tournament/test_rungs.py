@@ -187,6 +187,17 @@ def test_ranks_are_told_and_the_better_half_of_an_odd_number_goes_on(tmp_path: P
     assert told == [(1, 4, 5), (0, 5, 5)]
 
 
+def test_states_of_a_later_generation_stay_while_a_stored_one_is_replayed(tmp_path: Path) -> None:
+    evolution, trials, script = generation(tmp_path, 0, 5, 2)
+    history = History()
+    folded(Rungs(evolution, script, history, tmp_path), trials, history)
+    history.paused.clear()  # as the generation's last event does
+    later = paused_file(tmp_path, 7, 2)
+    later.write_text("2")
+    assert folded(Rungs(evolution, script, history, tmp_path), trials, history) == []
+    assert list(tmp_path.iterdir()) == [later]
+
+
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("2 ")])
 def test_a_trial_whose_state_is_lost_goes_through_its_segments_again(
     spoil: object, tmp_path: Path

@@ -118,7 +118,7 @@ class Config(BaseModel):
     )
 
     inherit: Literal["weights", "architecture", "none"] = Field(
-        default="none", description="what a child takes from its parents beside genes"
+        default="weights", description="what a child takes from its parents beside genes"
     )
     selection: Literal["truncation", "best-of-k", "pareto"] = Field(
         default="truncation", description="how survivors are chosen"

@@ -48,7 +48,7 @@ CHANGED: dict[str, Any] = {
     "limit_train": 500,
     "validation_fraction": 0.2,
     "augmentation": "flip+crop",
-    "inherit": "weights",
+    "inherit": "none",
     "fitness": "accuracy",
     "device": "cuda:3",
     "workers": 3,

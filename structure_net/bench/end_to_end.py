@@ -27,7 +27,7 @@ from structure_net.training import Classroom
 
 @dataclass(frozen=True)
 class Contest:
-    """The size of the measured tournament; everything else is as by default."""
+    """The size of the measured tournament; else as by default, without inherited weights."""
 
     competitors: int
     generations: int
@@ -71,6 +71,7 @@ def hold(contest: Contest, cores: int, engines: Sequence[str]) -> Held:
             retrain=0,
             device="cpu",
             workers=cores,
+            inherit="none",  # the reference begins with fresh weights
             engine=engines[0] if len(engines) == 1 else "auto",
             out=Path(folder) / "run",
         )

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from structure_net.networks.assignment import assignment
+from structure_net.networks.assignment import matching
 from structure_net.networks.parts import VALUE, Part
 
 SWEEPS = 2  # the first knows only the layers before a layer, the second those after it too
@@ -36,7 +36,7 @@ def aligned(
         for layer, their in places.items():
             score = _score(ours, theirs, layer, their, places, orders)
             if score is not None:
-                orders[layer] = assignment(score)
+                orders[layer] = matching(score)
     return orders
 
 

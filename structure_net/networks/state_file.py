@@ -1,4 +1,5 @@
-"""What the optimizer of a saved network remembers: `NAME.state.safetensors` beside the network.
+"""What the optimizer of a saved network remembers: `NAME.state` beside the network, a safetensors
+file with an ending of its own, so that a search for networks does not find it.
 
 Its hash stands in the network's description under `training`, so that the two are of one moment.
 """
@@ -21,7 +22,7 @@ VECTORS = ("first_moment", "second_moment", "multiplier")
 
 def state_file(path: Path) -> Path:
     """Where the optimizer's state of the network at `path` lies."""
-    return path.with_suffix(".state.safetensors")
+    return path.with_suffix(".state")
 
 
 def save_state(state: OptimizerState, path: Path) -> str:

@@ -129,7 +129,7 @@ class Config(BaseModel):
     )
 
     inherit: Literal["weights", "architecture", "none"] = Field(
-        default="none", description="what a child takes from its parents beside genes"
+        default="weights", description="what a child takes from its parents beside genes"
     )
     search: Literal["evolution", "random", "local"] = Field(
         default="evolution", description="where trials come from after the first generation"

@@ -22,7 +22,7 @@ def check_parents(trials: Iterable[Trial], directory: Path, hashes: Mapping[str,
     needed = {one for trial in trials if trial.inherits for one in trial.inherits.trials}
     for number in sorted(needed):
         path = directory / network_path(number)
-        beside = [path.with_suffix(end) for end in (".json", ".state.safetensors")]
+        beside = [path.with_suffix(end) for end in (".json", ".state")]
         if lost := [one.name for one in (path, *beside) if not one.is_file()]:
             raise DataError(
                 f"Trials of this generation go on from the weights of trial {number}, and "

@@ -342,7 +342,7 @@ class Tournament:
         self.store.commit()
         for path in gone:
             (self.directory / path).unlink(missing_ok=True)
-            for beside in (".json", ".state.safetensors"):
+            for beside in (".json", ".state"):
                 (self.directory / path).with_suffix(beside).unlink(missing_ok=True)
 
     def _write_results(self) -> None:

@@ -47,11 +47,11 @@ def test_children_inherit_and_states_lie_beside_the_networks_kept(serial: Path) 
     assert len(later) == 10
     assert all(result.trial.inherits is not None for result in later)
     assert any(result.trial.operators == ("continue",) for result in later)
-    kept = {name for name in networks(serial) if name.endswith(".state.safetensors")}
+    kept = {name for name in networks(serial) if name.endswith(".state")}
     described = {name for name in networks(serial) if name.endswith(".json")}
     assert {name.split(".")[0] for name in kept} == {name.split(".")[0] for name in described}
     number = results(serial)["final_best"]["id"]
-    assert f"{number}.state.safetensors" in kept
+    assert f"{number}.state" in kept
 
 
 def test_the_cost_of_a_continuation_counts(serial: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_parent_that_is_gone_stops_the_run_and_says_so(
     directory = tmp_path / "run"
     kill_at(directory, 7, *WEIGHTS, "--workers", "1")
     before = finished_trials(directory)
-    for path in (directory / "networks").glob("*.state.safetensors"):
+    for path in (directory / "networks").glob("*.state"):
         path.unlink()
     assert main(["resume", str(directory), "--quiet"]) == 2
     told = capsys.readouterr().err

@@ -89,7 +89,12 @@ def test_memory_grows_by_the_results_alone(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Tournament, "_make_executor", instant)
     monkeypatch.setattr(Tournament, "_ending", lambda _: iter(()))
-    options = {"tournament_size": POPULATION, "generations": GENERATIONS, "seed": 1}
+    options = {
+        "tournament_size": POPULATION,
+        "generations": GENERATIONS,
+        "seed": 1,
+        "inherit": "none",
+    }
     run = start(resolve(preset="quick", limit_train=200, out=tmp_path / "run", **options))
     held: list[tuple[int, int]] = []
     tracemalloc.start()

@@ -18,7 +18,9 @@ Score = Callable[[Trial], float | None]
 
 
 def config_of(**fields: Any) -> Config:
-    return Config.model_validate({"learning_rate_strategies": STRATEGIES, **fields})
+    """Without inherited weights, which add continuations: tests/evolution/test_inheritance.py."""
+    own = {"learning_rate_strategies": STRATEGIES, "inherit": "none"}
+    return Config.model_validate({**own, **fields})
 
 
 def result_of(trial: Trial, accuracy: float, **fields: Any) -> TrialResult:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from structure_net.networks.assignment import assignment
+from structure_net.networks.assignment import LARGEST_EXACT, assignment, matching
 
 
 def total(similarity: np.ndarray, columns: np.ndarray) -> float:
@@ -40,3 +40,27 @@ def test_a_planted_permutation_is_found() -> None:
     draw = np.random.default_rng(0)
     units, order = draw.normal(size=(200, 64)), draw.permutation(200)
     assert (order[assignment(units @ units[order].T)] == np.arange(200)).all()
+
+
+def test_beyond_the_exact_size_the_most_similar_pairs_come_first() -> None:
+    size = LARGEST_EXACT + 20
+    similarity = np.random.default_rng(1).normal(size=(size, size))
+    found, free, by_hand = matching(similarity), similarity.copy(), np.full(size, -1)
+    for _ in range(size):
+        row, column = np.unravel_index(free.argmax(), free.shape)
+        by_hand[row] = column
+        free[row], free[:, column] = -np.inf, -np.inf
+    assert (found == by_hand).all()
+    small = similarity[:30, :30]
+    assert (matching(small) == assignment(small)).all()
+
+
+def test_ties_everywhere_still_give_each_column_once() -> None:
+    for similarity in (np.zeros((600, 600)), np.ones((600, 600)), np.eye(600)[::-1]):
+        assert sorted(matching(similarity).tolist()) == list(range(600))
+
+
+def test_a_large_planted_permutation_is_found() -> None:
+    draw = np.random.default_rng(0)
+    units, order = draw.normal(size=(700, 64)), draw.permutation(700)
+    assert (order[matching(units @ units[order].T)] == np.arange(700)).all()

@@ -37,7 +37,7 @@ def test_it_comes_back_to_the_bit(saved: Path) -> None:
 
 def test_any_changed_byte_is_refused(saved: Path) -> None:
     path = state_file(saved)
-    assert path.name == "5.state.safetensors"
+    assert path.name == "5.state"
     content = path.read_bytes()
     for place in range(0, len(content), max(1, len(content) // 40)):
         path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
@@ -52,7 +52,7 @@ def test_a_missing_state_and_a_network_saved_without_one_are_told(
     saved: Path, tmp_path: Path
 ) -> None:
     state_file(saved).unlink()
-    with pytest.raises(ModelFileError, match=r"5\.state\.safetensors cannot be read"):
+    with pytest.raises(ModelFileError, match=r"5\.state cannot be read"):
         load_alive(saved)
     network, _ = living(genome(12, [9, 6], 4, 0.4))
     save_network(network, tmp_path / "6.safetensors", **description(network))

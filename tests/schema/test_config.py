@@ -54,7 +54,7 @@ CHANGED: dict[str, Any] = {
     "validation_fraction": 0.2,
     "augmentation": "flip+crop",
     "selection": "best-of-k",
-    "inherit": "weights",
+    "inherit": "none",
     "fitness": "accuracy",
     "plugin": ["a folder/mine.py", "other.py"],
     "search": "local",

@@ -12,7 +12,7 @@ from structure_net.schema import Inheritance, Trial
 from structure_net.tournament.parents import check_parents, network_path
 from tests.networks.reference import genome
 
-ENDS = (".safetensors", ".json", ".state.safetensors")
+ENDS = (".safetensors", ".json", ".state")
 OWN = genome(8, [6], 3, 0.5)
 
 

@@ -52,7 +52,8 @@ def crew() -> Iterator[Crew]:
 
 
 def test_both_sides_do_the_same_work(crew: Crew) -> None:
-    """After the same steps from the same weights both stand at the same loss."""
+    """After the same steps from the same weights both stand at the same loss; dense products may
+    be 16-bit ones."""
     genomes = generation(3, 3).genomes
     workload = Workload("small", genomes, steps=3, batch_size=64, validation=100)
     training, validation = Parts.draw().tensors(workload)
@@ -61,7 +62,7 @@ def test_both_sides_do_the_same_work(crew: Crew) -> None:
     _, reference = trainer.train(training, validation)
     for engines in (ALL, ["csr", "dense"], ["dense"]):
         seconds, losses = crew.train(workload, engines)
-        assert losses == pytest.approx(reference, rel=2e-4)
+        assert losses == pytest.approx(reference, rel=2e-4 if engines is ALL else 5e-3)
         assert seconds > 0
 
 

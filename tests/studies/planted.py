@@ -33,6 +33,7 @@ Score = Callable[[Trial], float]
 OPTIONS = [
     *("--dataset", "digits", "--limit-train", "100", "--executor", "serial", "--device", "cpu"),
     *("--fitness", "accuracy", "--engine", "csr"),
+    *("--inherit", "none"),  # planted trainings leave no networks to go on from
 ]
 NOISE = 0.004  # of an accuracy, from the trial's seed
 

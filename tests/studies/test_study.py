@@ -29,6 +29,7 @@ executor = "serial"
 device = "cpu"
 engine = "csr"
 fitness = "accuracy"
+inherit = "none"
 tournament_size = 4
 generations = 3
 epochs_per_generation = 20

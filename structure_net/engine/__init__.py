@@ -5,7 +5,6 @@ from structure_net.engine.choice import ENGINES, choose_engine, make_engine
 from structure_net.engine.csr import CsrEngine
 from structure_net.engine.dense import DenseEngine
 from structure_net.engine.engine import Engine, Learner
-from structure_net.engine.loss import batch_loss
 from structure_net.engine.memory import Portion, Setting, budget, cohort_bytes, portions
 from structure_net.engine.micro_batches import (
     MicroBatches,
@@ -43,7 +42,6 @@ __all__ = [
     "Reduction",
     "Setting",
     "StackedEngine",
-    "batch_loss",
     "best_path",
     "budget",
     "choose_engine",

@@ -28,6 +28,7 @@ from structure_net.engine.augmentation import (
     moved,
 )
 from structure_net.engine.samples import DeviceSamples, HostSamples, Samples
+from structure_net.engine.slopes import wanted_of
 from structure_net.seeding import derive
 
 EVALUATION_BATCH = 1024
@@ -68,7 +69,7 @@ class Batch:
     """Samples of one step. Iterating gives `inputs` and `targets`, as tensors on the device.
 
     Where `mixing` is not None, `targets` are only one of the two classes of each sample: the loss
-    is that of `batch_loss`.
+    is against what `wanted` gives.
     """
 
     def __init__(
@@ -86,6 +87,8 @@ class Batch:
         self.packed: object = None  # a form of its own that an engine keeps with the batch
         self._prepare = prepare
         self._classes = classes
+        self._forms: dict[tuple[torch.dtype, bool], Tensor] = {}
+        self._wanted: Tensor | None = None
 
     @classmethod
     def of(cls, inputs: Float[Tensor, "samples inputs"], labels: Int[Tensor, " samples"]) -> Batch:
@@ -101,6 +104,34 @@ class Batch:
     def targets(self) -> Int[Tensor, " samples"]:
         """Class numbers, int64."""
         return torch.from_numpy(self.labels.copy()) if self._classes is None else self._classes()
+
+    def by_input(self, dtype: torch.dtype) -> Tensor:
+        """The inputs as [inputs, samples], contiguous: made once for all networks of a cohort."""
+        return self._form((dtype, True), lambda: self._floats().t().to(dtype).contiguous())
+
+    def by_sample(self, dtype: torch.dtype) -> Tensor:
+        """The inputs as [samples, inputs], contiguous, made from `by_input` as it is used beside
+        it."""
+        return self._form((dtype, False), lambda: self.by_input(dtype).t().contiguous())
+
+    def wanted(self, classes: int) -> Float[Tensor, "classes samples"]:
+        """What share of each sample's loss is that of each class: 1 or 0, or those of a mix."""
+        if self._wanted is None:
+            device, mixing, own = self.targets.device, self.mixing, self.targets
+            targets = torch.stack([own, own if mixing is None else mixing.targets])
+            share = 1.0 if mixing is None else mixing.share
+            shares = torch.tensor([share, 1.0 - share], device=device)
+            self._wanted = wanted_of(targets, shares, torch.arange(classes, device=device))
+        return self._wanted
+
+    def _form(self, key: tuple[torch.dtype, bool], make: Callable[[], Tensor]) -> Tensor:
+        if key not in self._forms:
+            self._forms[key] = make()
+        return self._forms[key]
+
+    def _floats(self) -> Tensor:
+        """`inputs`, which are not kept for the sake of another form of them."""
+        return self.inputs if "inputs" in self.__dict__ else self._prepare()
 
     def __iter__(self) -> Iterator[Tensor]:
         return iter((self.inputs, self.targets))

@@ -6,13 +6,13 @@ batch, i inputs, in bytes:
 | | kept while the network lives | while it is trained |
 |---|---|---|
 | every engine | 16 v (value, two moments, multiplier) + 4 n (columns) + 4 units | |
-| `csr` | 8 v (optimizer's scratch) + 12 n (order, units) + 4 sources | 16 v + 12 n + a + c |
-| `dense` | 8 v + 8 n (places) + 4 sum(s u) (operands) | 16 v + 4 max(s u) + a |
+| `csr` | 8 v (optimizer's scratch) + 12 n (order, units) + 4 sources | 4 v + 28 n (sorting) + a |
+| `dense` | 8 v + 16 n (places) + 4 sum(s u) (operands) | 4 v + 8 n + 4 max(s u) + a |
 | `native` | 4 v + 12 n + 12 n of the first + 1024 (2 hidden + 2 widest) | 32 n of the largest |
 
-a = r (8 hidden + 20 widest) are the activations: two vectors kept for each hidden layer (three with
-a normalisation), and those that come and go with the widest. c = 4 r (most sources) is a layer's
-input turned round. 16 v are gradients on their way from each layer to the one vector.
+a = r (4 k hidden + 20 widest) are the activations: k vectors kept for each hidden layer (one, two
+with an activation other than relu, one more with a normalisation), and those that come and go with
+the widest. 4 v is the gradient.
 
 On a processor the networks of a cohort take turns and share what is needed while training; stacked
 on a device they all need it at once. To that comes the batch: 12 b i of floats (read, standardised,
@@ -26,8 +26,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from structure_net.engine.autograd import segments
 from structure_net.engine.batches import EVALUATION_BATCH
+from structure_net.engine.layerwise import segments
 from structure_net.engine.native.memory import LARGEST_BLOCK
 from structure_net.genome import Genome, active_parameters, connection_count
 
@@ -76,7 +76,8 @@ def kept_bytes(genome: Genome, setting: Setting) -> int:
     kept += 2 * FLOAT * values
     if setting.engine == "csr":
         return kept + (PLACE + INDEX) * connections + INDEX * sources
-    return kept + PLACE * connections + FLOAT * sum(source * unit for source, unit in genome.shapes)
+    operands = FLOAT * sum(source * unit for source, unit in genome.shapes)
+    return kept + 2 * PLACE * connections + operands
 
 
 def working_bytes(genome: Genome, setting: Setting, rows: int) -> int:
@@ -84,13 +85,13 @@ def working_bytes(genome: Genome, setting: Setting, rows: int) -> int:
     if setting.engine == "native":
         return 4 * PLACE * max(genome.counts)  # sorting the connections by source
     widest = max(genome.architecture[1:])
-    vectors = 2 if genome.normalisation == "none" else 3
+    vectors = 1 + (genome.activation != "relu") + (genome.normalisation != "none")
     units = vectors * _kept_units(genome, setting.checkpointing) + 5 * widest
     activations = FLOAT * rows * units
-    gradients = 4 * FLOAT * active_parameters(genome)
+    gradients = FLOAT * active_parameters(genome)
     if setting.engine == "csr":
-        copied = FLOAT * rows * max(genome.architecture[:-1])
-        return gradients + 3 * FLOAT * connection_count(genome) + activations + copied
+        return gradients + 7 * FLOAT * connection_count(genome) + activations
+    gradients += 2 * FLOAT * connection_count(genome)
     return gradients + FLOAT * max(source * unit for source, unit in genome.shapes) + activations
 
 

@@ -16,7 +16,6 @@ from structure_net.networks.network import (
     LEAK,
     RMS_EPSILON,
     Network,
-    Product,
     SparseLayer,
     build_network,
 )
@@ -36,7 +35,6 @@ __all__ = [
     "ModelDescription",
     "Network",
     "OptimizerState",
-    "Product",
     "SparseLayer",
     "build_network",
     "constant_fan_in",

@@ -73,9 +73,6 @@ class SparseLayer(nn.Module):
         return empty.index_copy(0, self.places, weights).view(self.units, self.sources)
 
 
-Product = Callable[[int, Tensor, Tensor], Tensor]
-
-
 def root_mean_square_normal(u: Float[Tensor, "batch units"]) -> Float[Tensor, "batch units"]:
     """u / sqrt(mean over the units of u^2 + 1e-6), for each sample; Zhang & Sennrich 2019."""
     return u * torch.rsqrt(u.square().mean(1, keepdim=True) + RMS_EPSILON)
@@ -97,6 +94,7 @@ class Network(nn.Module):
         self.values = nn.Parameter(torch.zeros(self.connection_count + bias_count(genome)))
         self._weight_ends = np.cumsum([0, *genome.counts]).tolist()
         units = genome.architecture[1:]
+        self._sizes = [*genome.counts, *units]
         self._bias_ends = (self.connection_count + np.cumsum([0, *units])).tolist()
 
     def layer(self, index: int) -> SparseLayer:
@@ -113,28 +111,23 @@ class Network(nn.Module):
         """The biases of sparse layer `index`: a view into `values`."""
         return self.values[self._bias_ends[index] : self._bias_ends[index + 1]]
 
-    def forward(
-        self, inputs: Float[Tensor, "batch inputs"], product: Product | None = None
-    ) -> Float[Tensor, "batch classes"]:
-        """Logits. `product(layer, weights, h)` is how an engine multiplies; default: densely."""
-        return self.forward_through(0, len(self.layers), inputs, product or self._dense_product)
+    def split(self, flat: Float[Tensor, " values"]) -> tuple[Tensor, ...]:
+        """Views into a vector laid out as `values`: weights layer by layer, then biases."""
+        return torch.split(flat, self._sizes)
 
-    def forward_through(
-        self, first: int, end: int, h: Float[Tensor, "batch sources"], product: Product
-    ) -> Float[Tensor, "batch units"]:
-        """What sparse layers `first` to `end - 1` make of `h`, the output of the layer before."""
+    def forward(self, inputs: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch classes"]:
+        """Logits, by dense products."""
         activation = ACTIVATION_FUNCTIONS[self.genome.activation]
-        for index in range(first, end):
-            last = index == len(self.layers) - 1
-            products = product(index, self.weights(index), h)
+        # Split once: the gradient of a view of its own for each part would be as long as `values`.
+        parts, layers, h = self.split(self.values), len(self.layers), inputs
+        for index in range(layers):
+            last = index == layers - 1
+            u = functional.linear(h, self.layer(index).dense(parts[index]))
             if self.genome.normalisation == "rms" and not last:
-                products = root_mean_square_normal(products)
-            z = products + self.biases(index)
+                u = root_mean_square_normal(u)
+            z = u + parts[layers + index]
             h = z if last else activation(z)
         return h
-
-    def _dense_product(self, index: int, weights: Tensor, h: Tensor) -> Tensor:
-        return functional.linear(h, self.layer(index).dense(weights))
 
 
 def build_network(

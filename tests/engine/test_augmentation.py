@@ -20,7 +20,6 @@ from structure_net.engine import (
     BatchPlan,
     Learner,
     StackedEngine,
-    batch_loss,
     make_engine,
 )
 from structure_net.engine.augmentation import Alterations, EpochDraws
@@ -214,16 +213,11 @@ def test_the_loss_of_a_mixed_batch_is_that_of_its_mixed_classes(
         own, theirs = (functional.one_hot(t, 10) for t in (batch.targets, batch.mixing.targets))
         classes = batch.mixing.share * own + (1 - batch.mixing.share) * theirs
         expected = functional.cross_entropy(logits, classes)
-        torch.testing.assert_close(batch_loss(logits, batch), expected)
-        halves = [
-            batch_loss(logits[:8], batch, slice(0, 8)),
-            batch_loss(logits[8:], batch, slice(8, 16)),
-        ]
-        torch.testing.assert_close(sum(halves) / 2, expected)
+        torch.testing.assert_close(batch.wanted(10), classes.t())
+        loss = -(logits.log_softmax(1) * batch.wanted(10).t()).sum(1).mean()
+        torch.testing.assert_close(loss, expected)
     for batch in batches_of(pictures, parts, "flip").epoch(0, 0):
-        assert torch.equal(
-            batch_loss(logits, batch), functional.cross_entropy(logits, batch.targets)
-        )
+        assert torch.equal(batch.wanted(10), functional.one_hot(batch.targets, 10).t().float())
 
 
 def test_validation_is_never_altered(pictures: Dataset, parts: Split) -> None:

@@ -23,7 +23,7 @@ from structure_net.engine import (
     free_unused,
     is_out_of_memory,
 )
-from structure_net.engine.autograd import AutogradEngine
+from structure_net.engine.layerwise import LayerwiseEngine
 from structure_net.engine.micro_batches import MicroBatches, wanted_bytes
 from structure_net.networks import build_network
 from tests.networks.reference import genome
@@ -31,7 +31,7 @@ from tests.networks.reference import genome
 STEPS, BATCH = 3, 24
 SHAPE = genome(20, [16, 12, 12, 8], 5, 0.4, "gelu")
 
-ENGINES: dict[str, Callable[[], AutogradEngine]] = {
+ENGINES: dict[str, Callable[[], LayerwiseEngine]] = {
     "csr": CsrEngine,
     "dense": DenseEngine,
     "dense, checkpointing": partial(DenseEngine, checkpointing=True),
@@ -64,7 +64,7 @@ class Scarce(TorchDispatchMode):
 
 
 @contextmanager
-def guarded(engine: AutogradEngine, mode: Scarce) -> Iterator[None]:
+def guarded(engine: LayerwiseEngine, mode: Scarce) -> Iterator[None]:
     """Memory is scarce inside every attempt that the engine may repeat, and nowhere else."""
     fitting = engine.micro_batches.fitting
 
@@ -100,7 +100,7 @@ def state(one: Learner) -> list[torch.Tensor]:
     return [part.detach().clone() for part in parts]
 
 
-def run(name: str, mode: Scarce | None = None) -> tuple[torch.Tensor, Learner, AutogradEngine]:
+def run(name: str, mode: Scarce | None = None) -> tuple[torch.Tensor, Learner, LayerwiseEngine]:
     engine, one = ENGINES[name](), learner()
     if mode is not None:
         with guarded(engine, mode):
@@ -261,7 +261,7 @@ def test_a_step_allocates_nothing() -> None:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         one.optimizer.step(gradient, 0.003)
     events = seen.profiler.kineto_results.events()  # type: ignore[union-attr]
-    assert any("lerp" in event.name() for event in events)
+    assert any("fused_adam" in event.name() for event in events)
     allocated = [event.nbytes() for event in events if event.name() == "[memory]"]
     # A number such as the rate becomes a tensor without dimensions on its way.
     assert sum(size for size in allocated if size > 16) == 0

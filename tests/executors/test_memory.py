@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from structure_net.engine import Setting, cohort_bytes
-from structure_net.engine.autograd import AutogradEngine
+from structure_net.engine.layerwise import LayerwiseEngine
 from structure_net.environment import memory_bytes, memory_kills
 from structure_net.errors import UsageError
 from structure_net.evolution import Evolution, World, largest_founders
@@ -143,14 +143,14 @@ def test_a_network_that_fits_nowhere_fails_alone_and_is_told_why() -> None:
 
 def scarce_for(genome: Genome, monkeypatch: pytest.MonkeyPatch) -> None:
     """No step of that genome's network ever finds memory."""
-    plain = AutogradEngine._gradient
+    plain = LayerwiseEngine._gradient
 
-    def gradient(self: AutogradEngine, learner: object, *rest: object) -> object:
+    def gradient(self: LayerwiseEngine, learner: object, *rest: object) -> object:
         if learner.network.genome == genome:  # type: ignore[attr-defined]
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return plain(self, learner, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(AutogradEngine, "_gradient", gradient)
+    monkeypatch.setattr(LayerwiseEngine, "_gradient", gradient)
 
 
 def test_a_trial_without_room_for_one_sample_fails_and_its_neighbours_go_on(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from structure_net.engine.autograd import AutogradEngine
+from structure_net.engine.layerwise import LayerwiseEngine
 from structure_net.engine.micro_batches import MicroBatches
 from structure_net.schema import (
     Cohort,
@@ -58,10 +58,10 @@ def test_running_out_of_memory_is_told_and_the_losses_stay(
 ) -> None:
     """In the second call for the second network, in the middle of training or of validation."""
     straight = trained(trials(), tmp_path)
-    plain, struck = getattr(AutogradEngine, place), trials()[1].genome
+    plain, struck = getattr(LayerwiseEngine, place), trials()[1].genome
     calls = []
 
-    def scarce(self: AutogradEngine, one: object, *rest: object) -> object:
+    def scarce(self: LayerwiseEngine, one: object, *rest: object) -> object:
         network = getattr(one, "network", one)
         if network.genome == struck:  # type: ignore[attr-defined]
             calls.append(place)
@@ -70,7 +70,7 @@ def test_running_out_of_memory_is_told_and_the_losses_stay(
                                    "allocate 123456 bytes.")  # fmt: skip
         return plain(self, one, *rest)
 
-    monkeypatch.setattr(AutogradEngine, place, scarce)
+    monkeypatch.setattr(LayerwiseEngine, place, scarce)
     events = trained(trials(), tmp_path)
     (told,) = [event for event in events if isinstance(event, MicroBatchReduced)]
     # The 144 validation samples are one batch, which the second epoch sees for the second time.

@@ -7,30 +7,18 @@ that a CUDA graph can record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from structure_net.engine.slopes import SLOPES, losses_and_slopes, wanted_of
 from structure_net.engine.stacked.layout import Group, Layout, Level
 from structure_net.engine.stacked.normal import normalise, shares_of, slopes_before
 from structure_net.engine.stacked.places import bias_places, cell_places
 from structure_net.engine.stacked.state import StackedState
-from structure_net.genome import Activation
-from structure_net.networks import ACTIVATION_FUNCTIONS, LEAK
-
-_aten: Any = torch.ops.aten
-
-# The gradient before an activation from the one behind it, its argument z and its value h.
-SLOPES: dict[Activation, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "relu": lambda above, z, _h: _aten.threshold_backward(above, z, 0.0),
-    "leaky_relu": lambda above, z, _h: _aten.leaky_relu_backward(above, z, LEAK, False),
-    "gelu": lambda above, z, _h: _aten.gelu_backward(above, z),
-    "silu": lambda above, z, _h: _aten.silu_backward(above, z),
-    "tanh": lambda above, _z, h: _aten.tanh_backward(above, h),
-}
+from structure_net.networks import ACTIVATION_FUNCTIONS
 
 
 class Operands:
@@ -88,7 +76,8 @@ class Operands:
         """
         arguments, values, factors = self._forward(inputs)
         logits = self._logits(arguments)
-        losses, slopes = _losses(logits, targets, shares, scale, self._classes)
+        wanted = wanted_of(targets, shares, self._classes)
+        losses, slopes = losses_and_slopes(logits, wanted, scale)
         self._backward(inputs, arguments, values, factors, slopes.to(self.dtype))
         gathered = self._gradient.index_select(0, self._places)
         flat = self._state.gradient
@@ -223,20 +212,3 @@ def _slopes(level: Level, above: Tensor, z: Tensor, h: Tensor) -> Iterator[Tenso
     for name, first, end in level.runs:
         rows = slice(first, end)
         yield SLOPES[name](above[rows], z[rows], h[rows])
-
-
-def _losses(
-    logits: Float[Tensor, "networks classes samples"],
-    targets: Int[Tensor, "2 samples"],
-    shares: Float[Tensor, " 2"],
-    scale: float,
-    classes: Int[Tensor, " classes"],
-) -> tuple[Float[Tensor, " networks"], Float[Tensor, "networks classes samples"]]:
-    """Cross-entropies in nats summed over samples times `scale`, and their gradients."""
-    logarithms = torch.log_softmax(logits, 1)
-    samples = targets.shape[1]
-    chosen = logarithms.gather(1, targets.expand(len(logits), 2, samples))
-    losses = (chosen.sum(2) * shares).sum(1).mul_(-scale)
-    right = targets[:, None, :] == classes[:, None]
-    wanted = (right * shares[:, None, None]).sum(0)
-    return losses, logarithms.exp_().sub_(wanted).mul_(scale)

@@ -46,7 +46,7 @@ def compare(
     dry_run: DryRun = False,
     json: AsJson = False,
 ) -> int:
-    """Run the tournament, random search and local search on the same seeds at equal cost.
+    """Run the tournament, random searches and local search on the same seeds at equal cost.
 
     Each champion is trained again from scratch on fresh seeds, --retrain times: 3 without it, 1
     with --quick. Finished runs are read, not run again.

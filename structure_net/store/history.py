@@ -74,6 +74,15 @@ class History:
         search = sum(event.cost for event in self.generations)
         return search + sum(outcome.cost for outcome in self.retrained.values())
 
+    def lineage_epochs(self, result: TrialResult) -> int:
+        """Epochs behind the trial's weights: its own, and those of every trial whose network it and
+        its ancestors took over."""
+        epochs = result.trial.epochs
+        while result.trial.inherits is not None:
+            result = self.results[result.trial.inherits.primary]
+            epochs += result.trial.epochs
+        return epochs
+
     def add(self, event: Event) -> None:
         """Take one more event in; the order is the store's."""
         match event:

@@ -97,16 +97,23 @@ class Plan:
 
 
 def compared(given: Given, seeds: tuple[int, ...], directory: Path, retrain: int) -> Plan:
-    """The tournament beside random and local search, and the average random architecture."""
+    """The tournament beside random and local search, and the average random architecture.
+
+    `random-long` is random search whose trials are trained as long as the tournament's longest
+    lineage may be: fewer of them for the same cost. It tells what longer training alone brings.
+    """
     taken = [name for name in ("search", "max_cost") if name in given.values]
     if taken:
         raise UsageError(
             f"{taken[0]} is what a comparison varies itself; leave it out (it came from "
             f"{given.origins.get(taken[0], 'an argument')})."
         )
+    config = resolve(given).config
+    longest = config.epochs_per_generation * config.generations
     arms = (
         Arm("tournament", {"search": "evolution"}),
         Arm(RANDOM, {"search": "random"}),
+        Arm("random-long", {"search": "random", "epochs_per_generation": longest}),
         Arm("local", {"search": "local"}),
     )
     return Plan("compare", given, arms, seeds, directory, retrain, average=True)

@@ -30,11 +30,11 @@ def searched(resolved: Resolved) -> Generator[Event, None, History]:
 
 
 def trained_again(
-    plan: Plan, arm: Arm, seed: int, champion: TrialResult
+    plan: Plan, arm: Arm, seed: int, champion: TrialResult, epochs: int
 ) -> Generator[Event, None, list[TrialResult]]:
     """Events of the champion's genome trained from scratch; returns what had a result.
 
-    As many epochs as the champion had, on a split, weights and batches it never saw.
+    `epochs` are its lineage's; split, weights and batches are ones it never saw.
     """
     if not plan.retrain:
         return []
@@ -45,7 +45,7 @@ def trained_again(
             generation=place,
             genome=champion.genome,
             seed=derive_seed(resolved.config.seed, "again", place),
-            epochs=champion.trial.epochs,
+            epochs=epochs,
         )
         for place in range(plan.retrain)
     ]

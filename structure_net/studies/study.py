@@ -109,7 +109,8 @@ def _arm(
 ) -> Generator[Event, None, tuple[History, list[TrialResult]]]:
     history = yield from searched(resolved)
     champion = champion_of(history, plan.folder(arm, seed))
-    again = yield from trained_again(plan, arm, seed, champion)
+    epochs = history.lineage_epochs(champion)
+    again = yield from trained_again(plan, arm, seed, champion, epochs)
     return history, again
 
 

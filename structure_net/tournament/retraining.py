@@ -7,8 +7,8 @@ from structure_net.schema import Config, RetrainingStarted, Trial
 from structure_net.seeding import derive_seed
 
 
-def retrainings(config: Config, champion: Member, first_number: int) -> list[Trial]:
-    """As many trials as `retrain` asks for, with the champion's genome and epochs.
+def retrainings(config: Config, champion: Member, epochs: int, first_number: int) -> list[Trial]:
+    """As many trials as `retrain` asks for, with the champion's genome and its lineage's epochs.
 
     Each counts as a generation of its own beyond the last, so that it has its own seed, its own
     connections and weights, and its own order of batches.
@@ -21,7 +21,7 @@ def retrainings(config: Config, champion: Member, first_number: int) -> list[Tri
             seed=derive_seed(config.seed, "retrain", place),
             parents=(champion.result.number,),
             operators=("retrain",),
-            epochs=champion.result.trial.epochs,
+            epochs=epochs,
         )
         for place in range(config.retrain)
     ]

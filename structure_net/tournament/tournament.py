@@ -188,7 +188,8 @@ class Tournament:
         champion = self.evolution.champion
         if champion is None or self.history.champion is not None or not self.config.retrain:
             return
-        trials = retrainings(self.config, champion, self.evolution.asked)
+        epochs = self.history.lineage_epochs(champion.result)
+        trials = retrainings(self.config, champion, epochs, self.evolution.asked)
         for trial in trials:
             self._check_same(trial)
         yield retraining_started(champion, trials)

@@ -41,7 +41,7 @@ def planted() -> Iterator[tuple[dict[str, Any], list[Trial], Path]]:
 
 def test_a_planted_effect_is_found(planted: Any) -> None:
     told = arms(planted[0])
-    assert list(told) == ["tournament", "random", "local", "average"]
+    assert list(told) == ["tournament", "random", "random-long", "local", "average"]
     random = told["random"]
     assert random["against"]["difference"] > 0.01
     assert random["p_holm"] < 0.05
@@ -57,7 +57,7 @@ def test_ledgers_are_equal_within_one_percent(planted: Any) -> None:
     results, _, directory = planted
     for seed in range(10):
         totals = {}
-        for arm in ("tournament", "random", "local"):
+        for arm in ("tournament", "random", "random-long", "local"):
             history = open_history(directory / arm / f"seed-{seed}")
             assert history.started is not None
             totals[arm] = sum(
@@ -66,7 +66,7 @@ def test_ledgers_are_equal_within_one_percent(planted: Any) -> None:
                 for one in history.results.values()
             )
             assert totals[arm] == sum(one.cost for one in history.results.values())
-        for arm in ("random", "local"):
+        for arm in ("random", "random-long", "local"):
             assert 0.99 <= totals[arm] / totals["tournament"] <= 1.01
     assert all(arm["equal_ledgers"] for arm in results["arms"])
 
@@ -181,7 +181,7 @@ def test_a_dry_run_tells_cost_and_time_and_leaves_nothing(
     words += ["--engine", "csr"]
     assert main(["compare", "--quick", "--dry-run", "--epochs", "2", *words]) == 0
     told = capsys.readouterr().err
-    assert "30 runs, about 240 trainings" in told  # 3 arms x 10 seeds x (4 + 3 + 1)
+    assert "40 runs, about 320 trainings" in told  # 4 arms x 10 seeds x (4 + 3 + 1)
     assert "FLOP" in told
     assert list(own_folder.iterdir()) == []
 

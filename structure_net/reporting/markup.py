@@ -29,7 +29,7 @@ th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--rule); text-align:
   white-space: nowrap; }
 th { text-align: right; vertical-align: bottom; }
 th:first-child, td:first-child, td.words, th.words { text-align: left; }
-td.long { white-space: normal; min-width: 18rem; }
+td.long { white-space: normal; min-width: 18rem; overflow-wrap: anywhere; }
 th button { font: inherit; color: inherit; background: none; border: 0; padding: 0;
   cursor: pointer; text-decoration: underline dotted; }
 th[aria-sort=ascending] button::after { content: " \\2191"; }

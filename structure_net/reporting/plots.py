@@ -15,10 +15,12 @@ from structure_net.reporting.markup import text
 Point = tuple[float, float]
 
 WIDTH, HEIGHT = 480, 320  # on a phone, 370 pixels wide, letters of 14 units are 11 pixels high
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 48
+LEFT, RIGHT, TOP, BOTTOM = 62, 22, 12, 48
 SERIES = 6  # colours that the style of pages has
-MOST_TICKS = 6  # their texts do not touch at 480 units
-MOST_DOTS = 3000  # 13 bytes each; in the 396 x 260 units of a drawing more are a blot
+MOST_TICKS = 7  # their texts do not touch at 480 units
+MOST_DOTS = 5000  # 15 bytes each; in the 396 x 260 units of a drawing more are a blot
+MANY = 1000  # dots: from here on they are drawn smaller
+GROWTH = 1.25  # of the squares, of which one dot each is kept, until few enough are left
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,15 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """At most `MOST_TICKS` round values with their texts."""
+        """At most `MOST_TICKS` round values with their texts; an empty text takes its tick away."""
         values = self._powers() if self.logarithmic else []
         step = 0.0
         if len(values) < 2:
             step = _step(self.low, self.high)
             places = range(math.ceil(self.low / step), math.floor(self.high / step) + 1)
             values = [place * step for place in places]
-        return [
-            (value, self.form(value) if self.form else _number(value, step)) for value in values
-        ]
+        texts = [self.form(value) if self.form else _number(value, step) for value in values]
+        return [(value, shown) for value, shown in zip(values, texts, strict=True) if shown]
 
     def _powers(self) -> list[float]:
         """1, 2 and 5 times powers of ten between the ends; where these are many, powers alone."""
@@ -120,9 +121,9 @@ class Chart:
         around = self._points([*lower, *reversed(upper)])
         return f'<polygon points="{around}" fill-opacity="0.22" style="fill:{colour(series)}"/>'
 
-    def dots(self, points: Sequence[Point], series: int, size: float = 5.0) -> str:
-        """All points as dots of one path: 13 bytes a dot."""
-        return self._path("dots", points, "h0", series, size)
+    def dots(self, points: Sequence[Point], series: int, size: float | None = None) -> str:
+        """All points as dots of one path; their size follows from their number unless given."""
+        return self._path("dots", points, "h0", series, size or (5 if len(points) < MANY else 3))
 
     def crosses(self, points: Sequence[Point], series: int) -> str:
         """All points as upright crosses."""
@@ -139,13 +140,13 @@ class Chart:
 
     def thinned(self, points: Sequence[Point]) -> list[Point]:
         """All points, or one of every square of the drawing, the smallest that leave few enough."""
-        kept, square = list(points), 1
+        kept, square = list(points), 1.0
         while len(kept) > MOST_DOTS:
             first: dict[tuple[int, int], Point] = {}
             for point in points:
                 x, y = self.place(point)
                 first.setdefault((int(x / square), int(y / square)), point)
-            kept, square = list(first.values()), square * 2
+            kept, square = list(first.values()), square * GROWTH
         return kept
 
     def _points(self, points: Sequence[Point]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -11,13 +12,13 @@ from structure_net.cli import main
 from structure_net.evolution import FITNESS
 from structure_net.schema import GenerationFinished
 from structure_net.store import open_history, read_events
-from tests.end_to_end.runs import results, run
+from tests.end_to_end.runs import networks, results, run
 from tests.reporting.pages import read
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(tmp_path_factory.mktemp("runs") / "<i>run", "--retrain", "1")
+    return run(tmp_path_factory.mktemp("runs") / "<i>run", "--retrain", "1", "--executor", "serial")
 
 
 def test_a_run_ends_with_the_page_that_report_makes_anew(
@@ -51,6 +52,23 @@ def test_its_numbers_are_those_of_the_results_file(finished: Path) -> None:
         == (best["retraining"][0]["test_accuracy"])
     )
     assert found["ledger.total"].value == content["ledger"]["total"]
+
+
+def test_its_lines_of_python_and_of_shell_work_as_they_stand(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = read((finished / "report.html").read_text()).page
+    again, load, show = [one.text for one in page.all("pre")]
+    monkeypatch.chdir(finished.parent)
+    exec(load, names := {})
+    assert names["network"].genome.id == results(finished)["final_best"]["genome_id"]
+    for line in (again + " --quiet", show):
+        program, *arguments = shlex.split(line.replace("\\\n", " "))
+        assert program == "structure-net"
+        assert main(arguments) == 0
+    repeated = finished.parent / f"{finished.name}-again"
+    assert networks(repeated) == networks(finished)
+    assert "finished in" in capsys.readouterr().out
 
 
 def test_the_fitness_of_every_member_is_kept(finished: Path) -> None:

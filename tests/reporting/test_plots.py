@@ -13,8 +13,8 @@ from structure_net.reporting.plots import MOST_DOTS, MOST_TICKS, Axis, Chart, ax
 from tests.reporting.pages import read
 
 TEN, ONE = Axis(0, 10, "across"), Axis(0, 1, "up")
-# The drawing is 480 by 320 units; 62 are left free at the left, 14 right, 12 above, 48 below.
-CORNERS = {(0, 0): (62, 272), (10, 0): (466, 272), (0, 1): (62, 12), (5, 0.5): (264, 142)}
+# The drawing is 480 by 320 units; 62 are left free at the left, 22 right, 12 above, 48 below.
+CORNERS = {(0, 0): (62, 272), (10, 0): (458, 272), (0, 1): (62, 12), (5, 0.5): (260, 142)}
 
 
 @pytest.mark.parametrize("point", CORNERS)
@@ -25,12 +25,12 @@ def test_points_lie_where_a_hand_puts_them(point: tuple[float, float]) -> None:
 def test_what_is_drawn_lies_there_too() -> None:
     chart = Chart(TEN, ONE)
     points = list(CORNERS)
-    line = "62.0,272.0 466.0,272.0 62.0,12.0 264.0,142.0"
+    line = "62.0,272.0 458.0,272.0 62.0,12.0 260.0,142.0"
     assert f'points="{line}"' in chart.line(points, 0)
-    assert 'd="M264.0 142.0h0"' in chart.dots([(5, 0.5)], 0)
-    assert 'cx="264.0" cy="142.0"' in chart.marks([(5, 0.5)], ["here"], 0)
+    assert 'd="M260.0 142.0h0"' in chart.dots([(5, 0.5)], 0)
+    assert 'cx="260.0" cy="142.0"' in chart.marks([(5, 0.5)], ["here"], 0)
     band = chart.band([(0, 0), (10, 0)], [(0, 1), (10, 1)], 0)
-    assert 'points="62.0,272.0 466.0,272.0 466.0,12.0 62.0,12.0"' in band
+    assert 'points="62.0,272.0 458.0,272.0 458.0,12.0 62.0,12.0"' in band
 
 
 def test_a_logarithmic_axis_counts_factors() -> None:
@@ -81,7 +81,7 @@ def test_thinning_leaves_out_only_dots_beside_others() -> None:
     drawn = np.array([chart.place(point) for point in kept])
     for point in many[:200]:
         nearest = np.abs(drawn - np.array(chart.place(point))).max(axis=1).min()
-        assert nearest <= 8  # units: the side of the squares it came to
+        assert nearest <= 4  # units: no side of a square it came to is larger
     assert chart.thinned(many[:MOST_DOTS]) == many[:MOST_DOTS]
 
 

@@ -109,8 +109,9 @@ def _use(name: str, best: FinalBest) -> str:
     """Lines of Python and of shell that load the champion's file."""
     path = f"{name}/{best.network_file}"
     lines = (
+        "from pathlib import Path\n"
         "from structure_net import load_network\n"
-        f"network, description = load_network({path!r})\n"
+        f"network, description = load_network(Path({path!r}))\n"
         "print(network.genome.architecture, description.data)  # the data say how inputs are made"
     )
     return (

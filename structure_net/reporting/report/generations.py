@@ -76,7 +76,7 @@ def _left_out(rows: tuple[GenerationSummary, ...]) -> str:
 
 
 def _whole(value: float) -> str:
-    return f"{value:,.0f}" if value == round(value) else ""
+    return f"{value:,.0f}" if value >= 1 and value == round(value) else ""
 
 
 def _row(one: GenerationSummary) -> list[Cell | str]:

@@ -40,7 +40,7 @@ def _measured(view: View) -> list[str]:
         "chose; the champion's are therefore too good on average. Figures of the test part are "
         "those beside the word test, and no others.",
         "One seed: how far a run varies over seeds is not measured here, and no control was run "
-        "beside it. `structure-net compare` does both.",
+        "beside it. structure-net compare does both.",
     ]
     if view.history.champion is not None:
         said.append("The test part was read once, after the search was over.")

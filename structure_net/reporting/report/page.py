@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from structure_net.files import atomic_write
-from structure_net.reporting.markup import SORTING, beside, document, element, paragraph, text
+from structure_net.reporting.markup import SORTING, beside, code, document, element, paragraph, text
 from structure_net.reporting.report.champion import champion
 from structure_net.reporting.report.failures import failures
 from structure_net.reporting.report.front import front
@@ -79,4 +80,5 @@ def _standing(view: View) -> str:
         words += " No trial has finished, so there is nothing to compare yet."
     elif not results.generations:
         words += " No generation has ended, so there is no fitness, front or champion yet."
-    return paragraph(words + " Unless it is running, `structure-net resume` goes on with it.")
+    resume = code(shlex.join(["structure-net", "resume", view.name]))
+    return paragraph(words + " Unless it is running, this goes on with it:") + resume

@@ -119,7 +119,7 @@ def _settings(view: View) -> list[tuple[str, Cell | str]]:
 def _pace(view: View) -> list[tuple[str, Cell | str]]:
     results, stats = view.results, view.results.system_stats
     seconds = sum(one.duration for one in results.generations)
-    busy = stats.worker_utilization
+    busy, again = stats.worker_utilization, stats.total_experiments - len(view.searched)
     gpu = ", ".join(f"{name} {share:.0%}" for name, share in stats.gpu_utilization.items())
     rate = stats.experiments_per_second if results.generations else None
     return [
@@ -127,8 +127,8 @@ def _pace(view: View) -> list[tuple[str, Cell | str]]:
         (
             "experiments",
             cell(
-                f"{stats.total_experiments:,} trainings finished, of them "
-                f"{stats.total_experiments - len(view.searched):,} retrainings of the champion",
+                f"{stats.total_experiments:,} trainings finished"
+                + (f", of them {again:,} of the champion again" if again else ""),
                 stats.total_experiments,
                 "system_stats.total_experiments",
             ),

@@ -32,6 +32,7 @@ def application() -> App:
     from structure_net.cli.compare import compare
     from structure_net.cli.config import check, show_config
     from structure_net.cli.doctor import doctor
+    from structure_net.cli.report import report
     from structure_net.cli.resume import resume
     from structure_net.cli.show import show
     from structure_net.cli.study import study
@@ -53,6 +54,7 @@ def application() -> App:
     app.command(tournament)
     app.command(resume)
     app.command(show)
+    app.command(report)
     config = App(name="config", help="The configuration: every value with its origin.")
     config.command(show_config, name="show")
     config.command(check)

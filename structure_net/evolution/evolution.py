@@ -60,8 +60,13 @@ class Selected:
     @property
     def average_fitness(self) -> float | None:
         """Over every member of the population with a result, survivors and others alike."""
+        return fmean(value for _, value in self.member_fitness) if self.member_fitness else None
+
+    @property
+    def member_fitness(self) -> tuple[tuple[int, float], ...]:
+        """Trial and fitness of these, the ranking first."""
         members = [*self.ranking, *self.stopped]
-        return fmean(member.fitness for member in members) if members else None
+        return tuple((member.result.number, member.fitness) for member in members)
 
     @property
     def hypervolume(self) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import quantiles
 
 from structure_net.reporting.criteria import success_criteria, worker_utilization
 from structure_net.schema import (
@@ -88,6 +89,7 @@ def _summary(event: GenerationFinished) -> GenerationSummary:
         survivors=len(event.survivors),
         best_fitness=event.best_fitness,
         avg_fitness=event.avg_fitness,
+        fitness_quartiles=_quartiles([value for _, value in event.member_fitness or ()]),
         duration=event.duration,
         finished=event.finished,
         stopped=event.stopped,
@@ -99,6 +101,13 @@ def _summary(event: GenerationFinished) -> GenerationSummary:
         front_ids=event.front,
         top_performers=event.top_performers,
     )
+
+
+def _quartiles(values: Sequence[float]) -> tuple[float, float, float] | None:
+    if len(values) < 2:
+        return (values[0],) * 3 if values else None
+    low, middle, high = quantiles(values, n=4, method="inclusive")
+    return (low, middle, high)
 
 
 def _front(history: History) -> tuple[FrontEntry, ...]:

@@ -253,7 +253,9 @@ class GenerationFinished(Event):
     over all with a result; `lost` says that no new trial came to its end and the parents simply
     go on. Every new trial is `finished`, `stopped` at a rung, or `failed`. `front` are the trials
     of the run so far that no other beats in both error and size, `hypervolume` is what they
-    dominate; null in runs that did not measure it."""
+    dominate; null in runs that did not measure it. `member_fitness` pairs trial and fitness of
+    every member with a result, best first, those that a rung stopped last; null in runs from
+    before it was kept."""
 
     population_size: int
     survivors: tuple[int, ...]
@@ -266,6 +268,7 @@ class GenerationFinished(Event):
     cost: int
     operators: tuple[OperatorCount, ...] = ()
     top_performers: tuple[Performer, ...]
+    member_fitness: Annotated[tuple[tuple[int, float], ...] | None, OnlyIfGiven] = None
     hypervolume: float | None = None
     front: tuple[int, ...] = ()
     duration: Seconds

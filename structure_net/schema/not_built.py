@@ -66,7 +66,6 @@ NOT_BUILT: tuple[NotBuilt, ...] = (
 
 NOT_BUILT_COMMANDS: dict[str, str] = {
     "hunt": "the seed hunter",
-    "report": "the HTML report",
     "dashboard": "the live page",
     "analyse": "the metric suite on a saved network",
     "evaluate": "accuracy and robustness of a saved network",

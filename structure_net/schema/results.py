@@ -24,6 +24,8 @@ class GenerationSummary(Frozen):
     `front_ids` are the trials of the run so far that no other beats in both validation error and
     active parameters; `hypervolume` is the share of the unit square of error and
     log10(parameters) / 8 that they dominate, null in runs that did not measure it.
+    `fitness_quartiles` are those of every member with a result: a quarter, half and three
+    quarters of them lie below; null without any, and in runs from before fitness was kept.
     """
 
     generation: int
@@ -31,6 +33,7 @@ class GenerationSummary(Frozen):
     survivors: int
     best_fitness: float | None
     avg_fitness: float | None
+    fitness_quartiles: tuple[float, float, float] | None = None
     duration: float
     finished: int
     stopped: int

@@ -18,7 +18,7 @@ from structure_net.evolution import Evolution, Member, Selected
 from structure_net.executors import ProcessExecutor, SerialExecutor, single_thread
 from structure_net.files import atomic_write
 from structure_net.genome import Genome, connection_count
-from structure_net.reporting import results_of, success_criteria
+from structure_net.reporting import REPORT, results_of, success_criteria, write_report
 from structure_net.schema import (
     FREE_OF_RESULTS,
     Config,
@@ -128,10 +128,11 @@ class Tournament:
         return TOO_MANY_FAILURES if failed > self.config.max_failed_fraction * total else DONE
 
     def files(self) -> list[Path]:
-        """What a reader wants next: the results file and the champion's network."""
+        """What a reader wants next: results file, report, the champion's network last."""
         champion = self.evolution.champion
         network = [self._network_file(champion.result.number)] if champion else []
-        return [path for path in (self._results, *network) if path.exists()]
+        wanted = (self._results, self.directory / REPORT, *network)
+        return [path for path in wanted if path.exists()]
 
     def epoch_cost(self, genome: Genome) -> int:
         """FLOP of one epoch of a genome in this run."""
@@ -222,6 +223,7 @@ class Tournament:
             experiments_per_second=experiments / seconds if seconds else 0.0,
         )
         self._write_results()
+        write_report(self.history, self.directory)
 
     def _record(self, event: Event) -> list[Event]:
         """Store an event; a trial's network is named before its result is acknowledged."""
@@ -271,6 +273,7 @@ class Tournament:
             cost=selected.cost,
             operators=selected.operators,
             top_performers=tuple(performer(member) for member in selected.ranking[:TOP]),
+            member_fitness=selected.member_fitness,
             hypervolume=selected.hypervolume,
             front=tuple(member.result.number for member in selected.front),
             duration=duration,

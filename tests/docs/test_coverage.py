@@ -112,6 +112,7 @@ COMMANDS = {
     "tournament": application()["tournament"],
     "resume": application()["resume"],
     "show": application()["show"],
+    "report": application()["report"],
     "doctor": application()["doctor"],
     "config show": application()["config"]["show"],
     "config check": application()["config"]["check"],

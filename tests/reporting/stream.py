@@ -290,6 +290,7 @@ def generation_finished(
         cost=1000,
         operators=(OperatorCount(name="width", proposed=3, refused=1, evaluated=2, survived=1),),
         top_performers=best,
+        member_fitness=tuple((one.id, one.fitness) for one in best),
         duration=61.5,
         busy_seconds=100.0,
         capacity=2,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,9 @@ from structure_net.studies import (
     table_lines,
     write_results,
 )
+from tests.reporting.pages import read
 
 HOSTILE = "\"><script>alert('x')</script><img src=http://a.example/b onerror=c>&amp;"
-VOID = {"meta"}
 
 
 def champion(fitness: float, again: tuple[float, ...]) -> Champion:
@@ -56,39 +55,6 @@ def findings(seeds: int = 12, name: str = "compare") -> Findings:
         train_samples=90, validation_samples=10, augmentation="none",
     )  # fmt: skip
     return Findings(plan, facts, plan.run(plan.reference, 0), by_arm)
-
-
-class Read(HTMLParser):
-    """Every tag closed in order; what a browser would fetch or run is collected."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: set[str] = set()
-        self.fetched: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        for name, value in attrs:
-            if name in ("src", "href", "srcset", "data", "action") or name.startswith("on"):
-                self.fetched.append(f"{name}={value}")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def read(text: str) -> Read:
-    reader = Read()
-    reader.feed(text)
-    reader.close()
-    assert reader.open == []
-    return reader
 
 
 def assert_alone(text: str) -> None:

@@ -77,7 +77,7 @@ class Space(BaseModel):
         default=0.2, gt=0, le=1, description="highest overall density of any member"
     )
     activations: tuple[Activation, ...] = Field(
-        default=("relu", "leaky_relu", "gelu", "silu", "tanh"),
+        default=("silu", "relu", "leaky_relu", "gelu", "tanh"),
         min_length=1,
         description="activation functions to choose from; the first starts",
     )

@@ -78,7 +78,7 @@ def test_random_members_cover_the_initial_ranges() -> None:
         widths = genome.architecture[1:-1]
         assert list(widths) == sorted(widths, reverse=True)
         assert 64 <= widths[-1] <= widths[0] <= 1024
-        assert genome.activation == "relu"
+        assert genome.activation == "silu"
         assert genome.normalisation == "none"
     rates = sorted(genome.base_learning_rate for genome in genomes)
     assert 1e-3 <= rates[0] < 1.1e-3

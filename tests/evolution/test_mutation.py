@@ -103,7 +103,7 @@ def test_another_value_is_another_one(parents: dict[int, list[Genome]]) -> None:
 
 
 def test_where_there_is_no_choice_the_operator_says_so(parents: dict[int, list[Genome]]) -> None:
-    alone = config_of(learning_rate_strategies=("COSINE",), space={"activations": ("relu",)})
+    alone = config_of(learning_rate_strategies=("COSINE",), space={"activations": ("silu",)})
     world = World.of(alone, 64, 10)
     genome = (
         apply_edit(

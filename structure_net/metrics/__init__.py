@@ -1,10 +1,44 @@
 """Metrics: pure functions of one look at a network on a fixed sample."""
 
 from structure_net.metrics import activity as activity
+from structure_net.metrics import sensitivity as sensitivity
+from structure_net.metrics import synflow as synflow
+from structure_net.metrics.fisher import fisher_information
+from structure_net.metrics.gain import (
+    DAMPING,
+    LEAST_GAIN,
+    HalfGain,
+    HonestGain,
+    PairSignals,
+    honest_gain,
+    in_sample_gain,
+    layer_candidates,
+    layer_signals,
+    pair_signals,
+    strongest,
+)
+from structure_net.metrics.gradients import (
+    batch_gradients,
+    candidate_gradient,
+    connection_curvatures,
+    connection_gradients,
+    live_gradient,
+    removal_cost,
+    starvation,
+    unit_utilities,
+)
 from structure_net.metrics.measurement import Measurement, Undetermined, Value
 from structure_net.metrics.metric import METRICS, Better, Level, Metric, chosen, measure, metric
+from structure_net.metrics.pairs import (
+    Candidates,
+    Pairs,
+    candidate_pairs,
+    live_pairs,
+    mean_products,
+)
 from structure_net.metrics.probe import Probe, ProbedLayer, probe
 from structure_net.metrics.sweep import SLOPES
+from structure_net.metrics.synflow import synflow_scores
 from structure_net.metrics.unit_states import (
     dead,
     dormant,
@@ -18,27 +52,53 @@ from structure_net.metrics.unit_states import (
 )
 
 __all__ = [
+    "DAMPING",
+    "LEAST_GAIN",
     "METRICS",
     "SLOPES",
     "Better",
+    "Candidates",
+    "HalfGain",
+    "HonestGain",
     "Level",
     "Measurement",
     "Metric",
+    "PairSignals",
+    "Pairs",
     "Probe",
     "ProbedLayer",
     "Undetermined",
     "Value",
+    "batch_gradients",
+    "candidate_gradient",
+    "candidate_pairs",
     "chosen",
+    "connection_curvatures",
+    "connection_gradients",
     "dead",
     "dormant",
     "extrema",
     "firing_rates",
+    "fisher_information",
     "gradient_dormant",
     "graph_dead",
+    "honest_gain",
+    "in_sample_gain",
+    "layer_candidates",
+    "layer_signals",
     "linearised",
+    "live_gradient",
+    "live_pairs",
+    "mean_products",
     "measure",
     "metric",
+    "pair_signals",
     "probe",
+    "removal_cost",
     "saturated",
+    "starvation",
+    "strongest",
+    "synflow_scores",
+    "unit_utilities",
     "wilson",
 ]

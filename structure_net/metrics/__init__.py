@@ -3,6 +3,7 @@
 from structure_net.metrics import activity as activity
 from structure_net.metrics import sensitivity as sensitivity
 from structure_net.metrics import synflow as synflow
+from structure_net.metrics.degrees import component_sizes
 from structure_net.metrics.fisher import fisher_information
 from structure_net.metrics.gain import (
     DAMPING,
@@ -27,6 +28,8 @@ from structure_net.metrics.gradients import (
     starvation,
     unit_utilities,
 )
+from structure_net.metrics.graph import Bundle, Graph, Reach, graph_of, reach_of
+from structure_net.metrics.layer_spectrum import layer_spectra
 from structure_net.metrics.measurement import Measurement, Undetermined, Value
 from structure_net.metrics.metric import METRICS, Better, Level, Metric, chosen, measure, metric
 from structure_net.metrics.pairs import (
@@ -36,7 +39,10 @@ from structure_net.metrics.pairs import (
     live_pairs,
     mean_products,
 )
+from structure_net.metrics.paths import PathSums, counts_of, strongest, weighted_sums_of
+from structure_net.metrics.percolation import curves_of
 from structure_net.metrics.probe import Probe, ProbedLayer, probe
+from structure_net.metrics.spectrum import laplacian_of
 from structure_net.metrics.sweep import SLOPES
 from structure_net.metrics.synflow import synflow_scores
 from structure_net.metrics.unit_states import (
@@ -57,7 +63,9 @@ __all__ = [
     "METRICS",
     "SLOPES",
     "Better",
+    "Bundle",
     "Candidates",
+    "Graph",
     "HalfGain",
     "HonestGain",
     "Level",
@@ -65,16 +73,21 @@ __all__ = [
     "Metric",
     "PairSignals",
     "Pairs",
+    "PathSums",
     "Probe",
     "ProbedLayer",
+    "Reach",
     "Undetermined",
     "Value",
     "batch_gradients",
     "candidate_gradient",
     "candidate_pairs",
     "chosen",
+    "component_sizes",
     "connection_curvatures",
     "connection_gradients",
+    "counts_of",
+    "curves_of",
     "dead",
     "dormant",
     "extrema",
@@ -82,10 +95,13 @@ __all__ = [
     "fisher_information",
     "gradient_dormant",
     "graph_dead",
+    "graph_of",
     "honest_gain",
     "in_sample_gain",
+    "laplacian_of",
     "layer_candidates",
     "layer_signals",
+    "layer_spectra",
     "linearised",
     "live_gradient",
     "live_pairs",
@@ -94,11 +110,13 @@ __all__ = [
     "metric",
     "pair_signals",
     "probe",
+    "reach_of",
     "removal_cost",
     "saturated",
     "starvation",
     "strongest",
     "synflow_scores",
     "unit_utilities",
+    "weighted_sums_of",
     "wilson",
 ]

@@ -13,10 +13,10 @@ from structure_net.metrics.gain import (
     PairSignals,
     honest_gain,
     in_sample_gain,
+    largest_gains,
     layer_candidates,
     layer_signals,
     pair_signals,
-    strongest,
 )
 from structure_net.metrics.gradients import (
     batch_gradients,
@@ -99,6 +99,7 @@ __all__ = [
     "honest_gain",
     "in_sample_gain",
     "laplacian_of",
+    "largest_gains",
     "layer_candidates",
     "layer_signals",
     "layer_spectra",

@@ -107,7 +107,7 @@ def in_sample_gain(signals: PairSignals) -> Float[np.ndarray, " pairs"]:
     return _gain(gradient, gradient, signals.whole_curvature, float(signals.damping.mean()))
 
 
-def strongest(count: int) -> Choice:
+def largest_gains(count: int) -> Choice:
     """Chooses the `count` pairs of largest in-sample gain."""
 
     def choose(gains: Float[np.ndarray, " pairs"]) -> Int[np.ndarray, " chosen"]:
@@ -212,7 +212,7 @@ def predicted_gain(probe: Probe) -> Measurement:
     in_sample: dict[int, float] = {}
     for index, layer in enumerate(probe.layers):
         if len(layer_candidates(probe, index)):
-            signals, best = layer_signals(probe, index), strongest(added_count(layer))
+            signals, best = layer_signals(probe, index), largest_gains(added_count(layer))
             gains[index] = honest_gain(signals, layer.derivatives, layer.inputs, best)
             every = in_sample_gain(signals)
             in_sample[index] = float(every[best(every)].sum())

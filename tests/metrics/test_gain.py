@@ -26,12 +26,12 @@ from structure_net.metrics import (
     fisher_information,
     honest_gain,
     in_sample_gain,
+    largest_gains,
     layer_candidates,
     layer_signals,
     live_pairs,
     pair_signals,
     probe,
-    strongest,
 )
 from structure_net.networks import Network, build_network
 from tests.metrics.tasks import synthetic, trained
@@ -46,7 +46,7 @@ def half_trained() -> Probe:
 
 
 def searched_gains(found: Probe, index: int, pairs: Pairs) -> np.ndarray:
-    """Lowest mean loss along each candidate's weight, by trying 50 weights downhill: float64."""
+    """Lowest mean loss along each candidate's weight, by trying 36 weights downhill: float64."""
     layer, labels = found.layers[index], found.labels
     logits = found.layers[-1].activations.double()
     here = functional.cross_entropy(logits, labels)
@@ -54,7 +54,7 @@ def searched_gains(found: Probe, index: int, pairs: Pairs) -> np.ndarray:
     gains = []
     for pair, sign in enumerate(signs):
         unit, source = int(pairs.rows[pair]), int(pairs.columns[pair])
-        weights = torch.from_numpy(sign * np.geomspace(1e-3, 4.0, 50))[:, None]
+        weights = torch.from_numpy(sign * np.geomspace(1e-3, 4.0, 36))[:, None]
         steps = weights * layer.inputs[:, source].double()  # [weights, samples]
         if index == len(found.layers) - 1:
             out = torch.zeros(10, dtype=torch.float64)
@@ -108,7 +108,7 @@ def test_in_sample_gain_is_half_the_square_over_the_curvature(half_trained: Prob
 def test_honest_gain_against_loops(half_trained: Probe) -> None:
     """The sum over the chosen of 1/2 g^A g^B / (F^A + D^A), and the error of its mean over B."""
     layer, signals = half_trained.layers[1], layer_signals(half_trained, 1)
-    gain = honest_gain(signals, layer.derivatives, layer.inputs, strongest(7))
+    gain = honest_gain(signals, layer.derivatives, layer.inputs, largest_gains(7))
     rows, columns = signals.pairs.rows, signals.pairs.columns
     delta, h = layer.derivatives.double().numpy(), layer.inputs.double().numpy()
     for half in (0, 1):
@@ -173,7 +173,7 @@ def test_a_planted_missing_connection_is_found() -> None:
         labels = labels_with(network, inputs, unit, place % 20, generator)
         layer = probe(network, inputs, labels, 4, path=(seed,)).layers[0]
         signals = pair_signals(layer.derivatives, layer.sampled_derivatives, layer.inputs, absent)
-        gain = honest_gain(signals, layer.derivatives, layer.inputs, strongest(1))
+        gain = honest_gain(signals, layer.derivatives, layer.inputs, largest_gains(1))
         passed += gain.proven()
         right += all(absent.columns[half.chosen[0]] == place % 20 for half in gain.halves)
     assert passed >= 95

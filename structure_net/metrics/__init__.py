@@ -3,6 +3,8 @@
 from structure_net.metrics import activity as activity
 from structure_net.metrics import sensitivity as sensitivity
 from structure_net.metrics import synflow as synflow
+from structure_net.metrics.binned import BinnedInformation, binned_information, table_information
+from structure_net.metrics.copula import CopulaInformation, copula_information, copula_value
 from structure_net.metrics.degrees import component_sizes
 from structure_net.metrics.fisher import fisher_information
 from structure_net.metrics.gain import (
@@ -29,6 +31,9 @@ from structure_net.metrics.gradients import (
     unit_utilities,
 )
 from structure_net.metrics.graph import Bundle, Graph, Reach, graph_of, reach_of
+from structure_net.metrics.information import non_monotone, read_signal
+from structure_net.metrics.jackknife import standard_error
+from structure_net.metrics.ksg import ksg
 from structure_net.metrics.layer_spectrum import layer_spectra
 from structure_net.metrics.measurement import Measurement, Undetermined, Value
 from structure_net.metrics.metric import METRICS, Better, Level, Metric, chosen, measure, metric
@@ -42,6 +47,14 @@ from structure_net.metrics.pairs import (
 from structure_net.metrics.paths import PathSums, counts_of, strongest, weighted_sums_of
 from structure_net.metrics.percolation import curves_of
 from structure_net.metrics.probe import Probe, ProbedLayer, probe
+from structure_net.metrics.readers import Reading, read_labels
+from structure_net.metrics.representation import (
+    Similarity,
+    effective_rank_of,
+    linear_cka,
+    participation_ratio_of,
+    variances_of,
+)
 from structure_net.metrics.spectrum import laplacian_of
 from structure_net.metrics.sweep import SLOPES
 from structure_net.metrics.synflow import synflow_scores
@@ -63,8 +76,10 @@ __all__ = [
     "METRICS",
     "SLOPES",
     "Better",
+    "BinnedInformation",
     "Bundle",
     "Candidates",
+    "CopulaInformation",
     "Graph",
     "HalfGain",
     "HonestGain",
@@ -77,19 +92,25 @@ __all__ = [
     "Probe",
     "ProbedLayer",
     "Reach",
+    "Reading",
+    "Similarity",
     "Undetermined",
     "Value",
     "batch_gradients",
+    "binned_information",
     "candidate_gradient",
     "candidate_pairs",
     "chosen",
     "component_sizes",
     "connection_curvatures",
     "connection_gradients",
+    "copula_information",
+    "copula_value",
     "counts_of",
     "curves_of",
     "dead",
     "dormant",
+    "effective_rank_of",
     "extrema",
     "firing_rates",
     "fisher_information",
@@ -98,26 +119,35 @@ __all__ = [
     "graph_of",
     "honest_gain",
     "in_sample_gain",
+    "ksg",
     "laplacian_of",
     "largest_gains",
     "layer_candidates",
     "layer_signals",
     "layer_spectra",
+    "linear_cka",
     "linearised",
     "live_gradient",
     "live_pairs",
     "mean_products",
     "measure",
     "metric",
+    "non_monotone",
     "pair_signals",
+    "participation_ratio_of",
     "probe",
     "reach_of",
+    "read_labels",
+    "read_signal",
     "removal_cost",
     "saturated",
+    "standard_error",
     "starvation",
     "strongest",
     "synflow_scores",
+    "table_information",
     "unit_utilities",
+    "variances_of",
     "weighted_sums_of",
     "wilson",
 ]

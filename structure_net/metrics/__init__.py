@@ -1,6 +1,7 @@
 """Metrics: pure functions of one look at a network on a fixed sample."""
 
 from structure_net.metrics import activity as activity
+from structure_net.metrics import bottleneck as bottleneck
 from structure_net.metrics import sensitivity as sensitivity
 from structure_net.metrics import synflow as synflow
 from structure_net.metrics.binned import BinnedInformation, binned_information, table_information

@@ -46,7 +46,7 @@ def connection_gradient(probe: Probe) -> Measurement:
             {
                 "live_rms": _root_mean_square(live),
                 "absent_rms": _root_mean_square(absent),
-                "top": sorted(top, key=lambda row: -abs(row[2]))[:TOP],
+                "top": [list(row) for row in sorted(top, key=lambda row: -abs(row[2]))[:TOP]],
             }
         )
     return Measurement(math.hypot(*norms), tuple(norms), {"layers": told})

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Literal
+
+from threadpoolctl import ThreadpoolController
 
 from structure_net.errors import StructureNetError, UsageError
 from structure_net.metrics.measurement import Measurement, Undetermined, Value
@@ -27,8 +30,8 @@ class Metric:
     name: str
     title: str
     unit: str
-    low: float | None
-    high: float | None
+    low: float | int | None
+    high: float | int | None
     better: Better | None
     level: Level
     measure: Measure
@@ -41,8 +44,8 @@ def metric(
     name: str,
     *,
     unit: str,
-    low: float | None,
-    high: float | None,
+    low: float | int | None,
+    high: float | int | None,
     better: Better | None,
     level: Level = "full",
 ) -> Callable[[Measure], Measure]:
@@ -69,15 +72,29 @@ def chosen(level: Level) -> list[Metric]:
 
 def measure(probe: Probe, level: Level) -> dict[str, Measurement]:
     """All metrics of that level and below, by name. What a metric raises passes through, with a
-    note that names the metric; a number that is not finite is an error."""
+    note that names the metric; a number that is not finite is an error.
+
+    Inside, the linear algebra of numpy and scipy keeps to one thread: bits must not depend on the
+    machine's cores.
+    """
     if not bool(probe.layers[-1].activations.isfinite().all()):
         lost = Undetermined("the logits are not finite")
         return {one.name: Measurement(lost) for one in chosen(level)}
     found = {}
-    for one in chosen(level):
-        with _Naming(one.name):
-            found[one.name] = _sound(one.measure(probe), one.name)
+    with _libraries(level).limit(limits=1, user_api="blas"):
+        for one in chosen(level):
+            with _Naming(one.name):
+                found[one.name] = _sound(one.measure(probe), one.name)
     return found
+
+
+@cache
+def _libraries(level: Level) -> ThreadpoolController:
+    """The libraries of linear algebra of this process; looking for them takes milliseconds. Those
+    of scipy, which light metrics do without, are loaded before."""
+    if level == "full":
+        import scipy.linalg  # noqa: F401
+    return ThreadpoolController()
 
 
 class _Naming:

@@ -7,6 +7,7 @@ here and for the means of the metrics.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -38,33 +39,54 @@ SLOPES: dict[Activation, Callable[[Tensor], Tensor]] = {
 }
 
 
+# Above this density a dense product is the faster one on a processor: measured on layers of 80 to
+# 1,500 units and 2,048 samples, the two meet between 0.05 and 0.08.
+SPARSEST_DENSE = 0.0625
+
+
+def weights_of(network: Network, index: int) -> tuple[Tensor, Tensor]:
+    """A copy of the weights of a sparse layer as a matrix [units, sources] and its transpose, each
+    in the form that multiplies fastest."""
+    layer, weights = network.layer(index), network.weights(index).detach().clone()
+    density = len(layer) / (layer.units * layer.sources)
+    if weights.device.type != "cpu" or density > SPARSEST_DENSE:
+        matrix = layer.dense(weights)
+        return matrix, matrix.t()
+    shape = (layer.units, layer.sources)
+    lists = (layer.row_pointers, layer.columns, weights)
+    with warnings.catch_warnings():
+        # torch says once per process that these forms are in beta.
+        warnings.simplefilter("ignore", UserWarning)
+        by_unit = torch.sparse_csr_tensor(*lists, size=shape, check_invariants=False)
+        by_source = torch.sparse_csc_tensor(*lists, size=shape[::-1], check_invariants=False)
+    return by_unit, by_source
+
+
 class Sweep:
     """A network's signals on some samples; `z` and `activations` of each sparse layer, features
     down, where the network lies."""
 
     def __init__(self, network: Network, inputs: Float[Tensor, "samples inputs"]) -> None:
-        count, values = len(network.layers), network.values.detach()
-        self.slope = SLOPES[network.genome.activation]
-        self.inputs = inputs.detach().to(values.device).t()
+        count, activation = len(network.layers), network.genome.activation
+        self.inputs = inputs.detach().to(network.values.device).t()
         self.z: list[Tensor] = []
         self.activations: list[Tensor] = []
-        self._matrices = [
-            network.layer(index).dense(network.weights(index).detach()) for index in range(count)
-        ]
+        self._matrices = [weights_of(network, index) for index in range(count)]
+        self._biases = [network.biases(index).detach().clone()[:, None] for index in range(count)]
+        self._slope = SLOPES[activation]
         self._scales: list[Tensor | None] = []
         h = self.inputs
-        for index, matrix in enumerate(self._matrices):
+        for index, (matrix, _) in enumerate(self._matrices):
             last, scale = index == count - 1, None
             z = matrix @ h
             if network.genome.normalisation == "rms" and not last:
                 scale = torch.rsqrt(z.square().mean(0) + RMS_EPSILON)
                 z *= scale
-            z += network.biases(index).detach()[:, None]
-            h = z if last else ACTIVATION_FUNCTIONS[network.genome.activation](z)
+            z += self._biases[index]
+            h = z if last else ACTIVATION_FUNCTIONS[activation](z)
             self.z.append(z)
             self.activations.append(h)
             self._scales.append(scale)
-        self._biases = [network.biases(index).detach()[:, None] for index in range(count)]
 
     def back(self, labels: Int[Tensor, " samples"]) -> list[Float[Tensor, "units samples"]]:
         """d(own cross-entropy)/du of each sparse layer, u = W h, for these labels."""
@@ -72,8 +94,8 @@ class Sweep:
         chosen = functional.one_hot(labels.to(likely.device), len(likely)).t()
         derivatives = [likely - chosen]
         for index in range(len(self.z) - 2, -1, -1):
-            by_h = self._matrices[index + 1].t() @ derivatives[0]
-            by_u = by_h * self.slope(self.z[index])
+            by_h = self._matrices[index + 1][1] @ derivatives[0]
+            by_u = by_h * self._slope(self.z[index])
             scale = self._scales[index]
             if scale is not None:
                 # r = s u with s = (mean u^2 + epsilon)^-1/2, hence

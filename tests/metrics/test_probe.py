@@ -17,9 +17,11 @@ from structure_net.networks.network import root_mean_square_normal
 from tests.networks.reference import genome
 
 
-def network_of(activation: Activation, normalisation: Normalisation, seed: int = 3) -> Network:
+def network_of(
+    activation: Activation, normalisation: Normalisation, seed: int = 3, density: float = 0.4
+) -> Network:
     genes = {"activation": activation, "normalisation": normalisation}
-    made = build_network(genome(20, [16, 12], 5, 0.4).model_copy(update=genes), seed)
+    made = build_network(genome(20, [16, 40], 5, density).model_copy(update=genes), seed)
     drawn = np.random.default_rng(seed).standard_normal(len(made.values))
     with torch.no_grad():
         made.values.add_(torch.from_numpy(0.3 * drawn).float())
@@ -45,12 +47,14 @@ def by_autograd(network: Network, inputs: torch.Tensor, labels: torch.Tensor) ->
     return list(torch.autograd.grad(loss, products))
 
 
+@pytest.mark.parametrize("density", [0.06, 0.4])
 @pytest.mark.parametrize("normalisation", NORMALISATIONS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_signals_are_those_of_the_network(
-    activation: Activation, normalisation: Normalisation
+    activation: Activation, normalisation: Normalisation, density: float
 ) -> None:
-    network = network_of(activation, normalisation)
+    """By sparse products and by dense ones."""
+    network = network_of(activation, normalisation, density=density)
     inputs, labels = samples()
     seen = probe(network, inputs, labels, 5, path=("test",))
     assert torch.allclose(seen.layers[-1].activations, network(inputs).detach(), atol=1e-5)
@@ -106,6 +110,18 @@ def test_the_same_path_draws_the_same() -> None:
     assert not torch.equal(drawn[0], drawn[2])
     assert one.draw("nulls").random() == same.draw("nulls").random()
     assert one.draw("nulls").random() != one.draw("pairs").random()
+
+
+def test_a_probe_holds_what_it_saw() -> None:
+    """Backward passes wait for their first use; by then the network may have been trained on."""
+    for density in (0.06, 0.4):
+        network = network_of("relu", "rms", density=density)
+        seen = probe(network, *samples(), 5, path=())
+        expected = by_autograd(network, *samples())
+        with torch.no_grad():
+            network.values.mul_(3.0)
+        assert torch.allclose(seen.layers[0].derivatives, expected[0], atol=1e-5)
+        assert not np.array_equal(seen.layers[0].weights, network.weights(0).detach().numpy())
 
 
 def test_once_is_once() -> None:

@@ -61,6 +61,8 @@ def test_gini_closed_forms() -> None:
 def test_planted_hubs_are_found() -> None:
     degrees = np.array([*[5] * 50, 40, 41])
     assert hubs(degrees) == 2.0
+    assert hubs(np.array([*[0] * 7, 10])) == 1.0  # 2.6 standard deviations above the mean
+    assert hubs(np.array([*[0] * 3, 10])) == 0.0  # 1.7
     matrix = np.eye(20)
     matrix[:, 3] = 1.0
     probe = probe_of([matrix, np.ones((4, 20))])

@@ -9,7 +9,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from structure_net.metrics import METRICS, Undetermined
+from structure_net.metrics import METRICS, Probe, Undetermined
 from structure_net.metrics.graph import (
     effective_connections,
     graph_of,
@@ -51,7 +51,7 @@ def test_receptive_fields_of_more_logits_than_a_word_has_bits() -> None:
     assert found.total == pytest.approx(reached.mean())
 
 
-def probe_matrix(probe, index):  # type: ignore[no-untyped-def]
+def probe_matrix(probe: Probe, index: int) -> np.ndarray:
     lists = probe.layers[index].connections
     matrix = np.zeros((lists.units, lists.sources))
     matrix[lists.rows, lists.columns] = 1.0

@@ -167,5 +167,7 @@ def test_layers_are_told_apart() -> None:
     probe = probe_of([np.ones((6, 5)), np.eye(6)])
     assert stable_rank(probe).layers == pytest.approx((1.0, 6.0))
     assert stable_rank(probe).total == pytest.approx(3.5)
+    assert spectral_gap(probe).layers == pytest.approx((1.0, 0.0), abs=1e-9)
+    assert spectral_gap(probe).total == pytest.approx(0.0, abs=1e-9)
     spectra = layer_spectrum.layer_spectra(probe)
     assert spectra is layer_spectrum.layer_spectra(probe)

@@ -58,13 +58,12 @@ def smaller_gram(signal: Float[Tensor, "samples units"]) -> Float[Tensor, "side 
     for start in range(0, len(rows), STRIPE):
         stripe = slice(start, start + STRIPE)
         gram[start:, stripe] = rows[start:] @ rows[stripe].T
-    mirrored: Tensor = gram.tril() + gram.tril(-1).T
-    return mirrored
+    return gram.tril() + gram.tril(-1).T
 
 
 def eigenvalues(gram: Float[Tensor, "side side"]) -> Float[Tensor, " values"]:
     """Those of a Gram matrix, falling, in float64, without the ones that are rounding."""
-    values = torch.linalg.eigvalsh(gram.double()).flip(0)
+    values: Tensor = torch.linalg.eigvalsh(gram.double()).flip(0)
     # The bound of the method, which follows the number of rows.
     return values[values > values[:1].clamp(min=0.0) * len(gram) * torch.finfo(torch.double).eps]
 

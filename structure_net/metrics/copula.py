@@ -44,6 +44,16 @@ class CopulaInformation:
         return self.nats > self.null_quantile
 
 
+def resolution(dimensions: int, samples: int) -> float:
+    """Nats up to which ranks of so many samples can tell, `dimensions` those of the smaller side.
+
+    Ranks place a sample to about 1/sqrt(samples) of a standard deviation, which is like noise on
+    each coordinate. Between turned Gaussian vectors of 2 to 34 dimensions the estimate lies less
+    than 4 % below the truth here, and about 20 % at a truth of 1.7 times as much.
+    """
+    return dimensions * max(0.0, 0.5 * float(np.log(samples / 20)))
+
+
 class Ranked:
     """The columns of both sides, sorted once; scores of all samples or of some from that."""
 

@@ -17,7 +17,12 @@ from torch import Tensor
 
 from structure_net.metrics.binned import BinnedInformation, binned_information
 from structure_net.metrics.components import Components, centred, components
-from structure_net.metrics.copula import CopulaInformation, copula_information, copula_value
+from structure_net.metrics.copula import (
+    CopulaInformation,
+    copula_information,
+    copula_value,
+    resolution,
+)
 from structure_net.metrics.jackknife import standard_error
 from structure_net.metrics.ksg import ksg
 from structure_net.metrics.measurement import Measurement, Undetermined, Value
@@ -191,8 +196,8 @@ def layer_information(probe: Probe) -> Measurement:
 
     Layers: all sparse layers. Total: the smallest. Detail by layer: 95 % interval, what row
     permutations give, whether the value is above their 95 % quantile (else it is not
-    distinguishable from 0), dimensions and captured variance of both views, and the flag
-    `non_monotone`.
+    distinguishable from 0), whether the samples can resolve as much, dimensions and captured
+    variance of both views, and the flag `non_monotone`.
     """
     channels = _channels(probe)
     found = [_informed(probe, layer, one) for layer, one in enumerate(channels)]
@@ -270,11 +275,13 @@ def _told_of(
         return {"undetermined": one.reason}
     assert isinstance(through, Channel)
     views = through.before, through.after
+    dimensions = [side.coordinates.shape[1] for side in views]
     return {
         **asdict(one),
         "interval": list(one.interval),
         "distinguishable": one.distinguishable,
-        "dimensions": [side.coordinates.shape[1] for side in views],
+        "resolved": one.nats <= resolution(min(dimensions), len(through.responses)),
+        "dimensions": dimensions,
         "captured": [side.captured for side in views],
         "non_monotone": non_monotone(*through.leading_pair),
     }

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from structure_net.metrics import Undetermined, copula_information, copula_value
+from structure_net.metrics.copula import resolution
 
 
 def correlated(
@@ -77,6 +78,18 @@ def test_independent_data_stay_within_the_null() -> None:
         within += not found.distinguishable
         assert abs(found.null_mean) < 0.01
     assert within >= 88
+
+
+@pytest.mark.parametrize("columns", [2, 10, 34])
+def test_more_than_the_resolution_is_underestimated_and_less_is_not(columns: int) -> None:
+    generator = np.random.default_rng(8)
+    turned = np.linalg.qr(generator.standard_normal((columns, columns)))[0]
+    x, noise = generator.standard_normal((2, 2048, columns))
+    for sigma, resolved in ((0.15, True), (0.02, False)):
+        truth = columns / 2 * math.log(1 + sigma**-2)
+        found = value(torch.from_numpy(x), torch.from_numpy(x @ turned + sigma * noise))
+        assert (found <= resolution(columns, 2048)) == resolved
+        assert (found > 0.96 * truth) == resolved
 
 
 def test_equal_values_share_their_scores() -> None:

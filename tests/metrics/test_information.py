@@ -196,6 +196,7 @@ def test_the_metrics_of_a_network() -> None:
         low, high = told["interval"]
         assert low < nats < high
         assert told["distinguishable"]
+        assert told["resolved"]
         assert abs(told["null_mean"]) < 0.5
     assert [told["dimensions"] for told in layers.detail["layers"]] == [[20, 16], [16, 12], [12, 5]]
 

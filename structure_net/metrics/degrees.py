@@ -68,7 +68,7 @@ def _average(degrees: list[Degrees]) -> Measurement:
     return Measurement(float(np.concatenate(degrees).mean()), layers)
 
 
-@metric("fan_in_mean", unit="connections", low=0.0, high=None, better=None)
+@metric("fan_in_mean", unit="connections", low=0, high=None, better=None)
 def fan_in_mean(probe: Probe) -> Measurement:
     """Mean number of connections into a unit.
 
@@ -77,7 +77,7 @@ def fan_in_mean(probe: Probe) -> Measurement:
     return _average(fan_ins(probe))
 
 
-@metric("fan_out_mean", unit="connections", low=0.0, high=None, better=None)
+@metric("fan_out_mean", unit="connections", low=0, high=None, better=None)
 def fan_out_mean(probe: Probe) -> Measurement:
     """Mean number of connections out of a source.
 
@@ -86,7 +86,7 @@ def fan_out_mean(probe: Probe) -> Measurement:
     return _average(fan_outs(probe))
 
 
-@metric("fan_in_max", unit="connections", low=0.0, high=None, better=None)
+@metric("fan_in_max", unit="connections", low=0, high=None, better=None)
 def fan_in_max(probe: Probe) -> Measurement:
     """Most connections into one unit.
 
@@ -95,7 +95,7 @@ def fan_in_max(probe: Probe) -> Measurement:
     return _spread(fan_ins(probe), lambda one: float(one.max()), max)
 
 
-@metric("fan_out_max", unit="connections", low=0.0, high=None, better=None)
+@metric("fan_out_max", unit="connections", low=0, high=None, better=None)
 def fan_out_max(probe: Probe) -> Measurement:
     """Most connections out of one source.
 
@@ -104,7 +104,7 @@ def fan_out_max(probe: Probe) -> Measurement:
     return _spread(fan_outs(probe), lambda one: float(one.max()), max)
 
 
-@metric("fan_in_variation", unit="ratio", low=0.0, high=None, better=None)
+@metric("fan_in_variation", unit="ratio", low=0, high=None, better=None)
 def fan_in_variation(probe: Probe) -> Measurement:
     """Coefficient of variation of the connections into the units of a layer.
 
@@ -113,7 +113,7 @@ def fan_in_variation(probe: Probe) -> Measurement:
     return _spread(fan_ins(probe), variation, _mean)
 
 
-@metric("fan_out_variation", unit="ratio", low=0.0, high=None, better=None)
+@metric("fan_out_variation", unit="ratio", low=0, high=None, better=None)
 def fan_out_variation(probe: Probe) -> Measurement:
     """Coefficient of variation of the connections out of the sources of a layer.
 
@@ -122,7 +122,7 @@ def fan_out_variation(probe: Probe) -> Measurement:
     return _spread(fan_outs(probe), variation, _mean)
 
 
-@metric("fan_in_gini", unit="share", low=0.0, high=1.0, better=None)
+@metric("fan_in_gini", unit="share", low=0, high=1, better=None)
 def fan_in_gini(probe: Probe) -> Measurement:
     """Gini coefficient of the connections into the units of a layer.
 
@@ -131,7 +131,7 @@ def fan_in_gini(probe: Probe) -> Measurement:
     return _spread(fan_ins(probe), gini, _mean)
 
 
-@metric("fan_out_gini", unit="share", low=0.0, high=1.0, better=None)
+@metric("fan_out_gini", unit="share", low=0, high=1, better=None)
 def fan_out_gini(probe: Probe) -> Measurement:
     """Gini coefficient of the connections out of the sources of a layer.
 
@@ -140,7 +140,7 @@ def fan_out_gini(probe: Probe) -> Measurement:
     return _spread(fan_outs(probe), gini, _mean)
 
 
-@metric("fan_in_hubs", unit="units", low=0.0, high=None, better=None)
+@metric("fan_in_hubs", unit="units", low=0, high=None, better=None)
 def fan_in_hubs(probe: Probe) -> Measurement:
     """Units with more incoming connections than their layer's mean + 2 standard deviations.
 
@@ -149,7 +149,7 @@ def fan_in_hubs(probe: Probe) -> Measurement:
     return _spread(fan_ins(probe), hubs, sum)
 
 
-@metric("fan_out_hubs", unit="sources", low=0.0, high=None, better=None)
+@metric("fan_out_hubs", unit="sources", low=0, high=None, better=None)
 def fan_out_hubs(probe: Probe) -> Measurement:
     """Sources with more outgoing connections than their layer's mean + 2 standard deviations.
 
@@ -176,7 +176,7 @@ def _sizes(probe: Probe) -> Int[np.ndarray, " components"]:
     return probe.once("graph components", lambda: component_sizes(graph_of(probe)))
 
 
-@metric("components", unit="components", low=1.0, high=None, better="lower")
+@metric("components", unit="components", low=1, high=None, better="lower")
 def components(probe: Probe) -> Measurement:
     """Connected parts of the undirected graph of inputs, hidden units and logits.
 
@@ -186,7 +186,7 @@ def components(probe: Probe) -> Measurement:
     return Measurement(float(len(sizes)), (), {"single_nodes": int((sizes == 1).sum())})
 
 
-@metric("largest_component", unit="share", low=0.0, high=1.0, better="higher")
+@metric("largest_component", unit="share", low=0, high=1, better="higher")
 def largest_component(probe: Probe) -> Measurement:
     """Share of all nodes that lie in the largest connected part.
 

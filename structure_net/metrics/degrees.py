@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Int
 
+from structure_net.metrics.activity import gini
 from structure_net.metrics.graph import NO_CONNECTION, Graph, graph_of
 from structure_net.metrics.measurement import Measurement, Undetermined, Value
 from structure_net.metrics.metric import metric
@@ -30,14 +31,9 @@ def variation(degrees: Degrees) -> Value:
     return float(degrees.std() / degrees.mean()) if degrees.any() else NO_CONNECTION
 
 
-def gini(degrees: Degrees) -> Value:
-    """Mean absolute difference of all pairs over twice the mean: sum_i (2i - n - 1) x_(i) / (n sum
-    x) for ascending x; 0 where all are equal, 1 - 1/n where one has everything."""
-    count, total = len(degrees), int(degrees.sum())
-    if total == 0:
-        return NO_CONNECTION
-    ranks = 2 * np.arange(1, count + 1) - count - 1
-    return float(ranks @ np.sort(degrees)) / (count * total)
+def unevenness(degrees: Degrees) -> Value:
+    """Gini coefficient: 0 where all are equal, 1 - 1/n where one has everything."""
+    return gini(degrees.astype(np.float64)) if degrees.any() else NO_CONNECTION
 
 
 def hubs(degrees: Degrees) -> Value:
@@ -128,7 +124,7 @@ def fan_in_gini(probe: Probe) -> Measurement:
 
     Layers: all sparse layers; the total is their mean.
     """
-    return _spread(fan_ins(probe), gini, _mean)
+    return _spread(fan_ins(probe), unevenness, _mean)
 
 
 @metric("fan_out_gini", unit="share", low=0, high=1, better=None)
@@ -137,7 +133,7 @@ def fan_out_gini(probe: Probe) -> Measurement:
 
     Layers: all sparse layers; the total is their mean.
     """
-    return _spread(fan_outs(probe), gini, _mean)
+    return _spread(fan_outs(probe), unevenness, _mean)
 
 
 @metric("fan_in_hubs", unit="units", low=0, high=None, better=None)

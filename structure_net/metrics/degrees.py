@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Int
 
+from structure_net.metrics.activity import gini
 from structure_net.metrics.graph import NO_CONNECTION, Graph, graph_of
 from structure_net.metrics.measurement import Measurement, Undetermined, Value
 from structure_net.metrics.metric import metric
@@ -30,14 +31,9 @@ def variation(degrees: Degrees) -> Value:
     return float(degrees.std() / degrees.mean()) if degrees.any() else NO_CONNECTION
 
 
-def gini(degrees: Degrees) -> Value:
-    """Mean absolute difference of all pairs over twice the mean: sum_i (2i - n - 1) x_(i) / (n sum
-    x) for ascending x; 0 where all are equal, 1 - 1/n where one has everything."""
-    count, total = len(degrees), int(degrees.sum())
-    if total == 0:
-        return NO_CONNECTION
-    ranks = 2 * np.arange(1, count + 1) - count - 1
-    return float(ranks @ np.sort(degrees)) / (count * total)
+def unevenness(degrees: Degrees) -> Value:
+    """Gini coefficient: 0 where all are equal, 1 - 1/n where one has everything."""
+    return gini(degrees.astype(np.float64)) if degrees.any() else NO_CONNECTION
 
 
 def hubs(degrees: Degrees) -> Value:
@@ -68,7 +64,7 @@ def _average(degrees: list[Degrees]) -> Measurement:
     return Measurement(float(np.concatenate(degrees).mean()), layers)
 
 
-@metric("fan_in_mean", unit="connections", low=0.0, high=None, better=None)
+@metric("fan_in_mean", unit="connections", low=0, high=None, better=None)
 def fan_in_mean(probe: Probe) -> Measurement:
     """Mean number of connections into a unit.
 
@@ -77,7 +73,7 @@ def fan_in_mean(probe: Probe) -> Measurement:
     return _average(fan_ins(probe))
 
 
-@metric("fan_out_mean", unit="connections", low=0.0, high=None, better=None)
+@metric("fan_out_mean", unit="connections", low=0, high=None, better=None)
 def fan_out_mean(probe: Probe) -> Measurement:
     """Mean number of connections out of a source.
 
@@ -86,7 +82,7 @@ def fan_out_mean(probe: Probe) -> Measurement:
     return _average(fan_outs(probe))
 
 
-@metric("fan_in_max", unit="connections", low=0.0, high=None, better=None)
+@metric("fan_in_max", unit="connections", low=0, high=None, better=None)
 def fan_in_max(probe: Probe) -> Measurement:
     """Most connections into one unit.
 
@@ -95,7 +91,7 @@ def fan_in_max(probe: Probe) -> Measurement:
     return _spread(fan_ins(probe), lambda one: float(one.max()), max)
 
 
-@metric("fan_out_max", unit="connections", low=0.0, high=None, better=None)
+@metric("fan_out_max", unit="connections", low=0, high=None, better=None)
 def fan_out_max(probe: Probe) -> Measurement:
     """Most connections out of one source.
 
@@ -104,7 +100,7 @@ def fan_out_max(probe: Probe) -> Measurement:
     return _spread(fan_outs(probe), lambda one: float(one.max()), max)
 
 
-@metric("fan_in_variation", unit="ratio", low=0.0, high=None, better=None)
+@metric("fan_in_variation", unit="ratio", low=0, high=None, better=None)
 def fan_in_variation(probe: Probe) -> Measurement:
     """Coefficient of variation of the connections into the units of a layer.
 
@@ -113,7 +109,7 @@ def fan_in_variation(probe: Probe) -> Measurement:
     return _spread(fan_ins(probe), variation, _mean)
 
 
-@metric("fan_out_variation", unit="ratio", low=0.0, high=None, better=None)
+@metric("fan_out_variation", unit="ratio", low=0, high=None, better=None)
 def fan_out_variation(probe: Probe) -> Measurement:
     """Coefficient of variation of the connections out of the sources of a layer.
 
@@ -122,25 +118,25 @@ def fan_out_variation(probe: Probe) -> Measurement:
     return _spread(fan_outs(probe), variation, _mean)
 
 
-@metric("fan_in_gini", unit="share", low=0.0, high=1.0, better=None)
+@metric("fan_in_gini", unit="share", low=0, high=1, better=None)
 def fan_in_gini(probe: Probe) -> Measurement:
     """Gini coefficient of the connections into the units of a layer.
 
     Layers: all sparse layers; the total is their mean.
     """
-    return _spread(fan_ins(probe), gini, _mean)
+    return _spread(fan_ins(probe), unevenness, _mean)
 
 
-@metric("fan_out_gini", unit="share", low=0.0, high=1.0, better=None)
+@metric("fan_out_gini", unit="share", low=0, high=1, better=None)
 def fan_out_gini(probe: Probe) -> Measurement:
     """Gini coefficient of the connections out of the sources of a layer.
 
     Layers: all sparse layers; the total is their mean.
     """
-    return _spread(fan_outs(probe), gini, _mean)
+    return _spread(fan_outs(probe), unevenness, _mean)
 
 
-@metric("fan_in_hubs", unit="units", low=0.0, high=None, better=None)
+@metric("fan_in_hubs", unit="units", low=0, high=None, better=None)
 def fan_in_hubs(probe: Probe) -> Measurement:
     """Units with more incoming connections than their layer's mean + 2 standard deviations.
 
@@ -149,7 +145,7 @@ def fan_in_hubs(probe: Probe) -> Measurement:
     return _spread(fan_ins(probe), hubs, sum)
 
 
-@metric("fan_out_hubs", unit="sources", low=0.0, high=None, better=None)
+@metric("fan_out_hubs", unit="sources", low=0, high=None, better=None)
 def fan_out_hubs(probe: Probe) -> Measurement:
     """Sources with more outgoing connections than their layer's mean + 2 standard deviations.
 
@@ -176,7 +172,7 @@ def _sizes(probe: Probe) -> Int[np.ndarray, " components"]:
     return probe.once("graph components", lambda: component_sizes(graph_of(probe)))
 
 
-@metric("components", unit="components", low=1.0, high=None, better="lower")
+@metric("components", unit="components", low=1, high=None, better="lower")
 def components(probe: Probe) -> Measurement:
     """Connected parts of the undirected graph of inputs, hidden units and logits.
 
@@ -186,7 +182,7 @@ def components(probe: Probe) -> Measurement:
     return Measurement(float(len(sizes)), (), {"single_nodes": int((sizes == 1).sum())})
 
 
-@metric("largest_component", unit="share", low=0.0, high=1.0, better="higher")
+@metric("largest_component", unit="share", low=0, high=1, better="higher")
 def largest_component(probe: Probe) -> Measurement:
     """Share of all nodes that lie in the largest connected part.
 

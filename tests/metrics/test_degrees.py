@@ -20,9 +20,9 @@ from structure_net.metrics.degrees import (
     fan_out_max,
     fan_out_mean,
     fan_out_variation,
-    gini,
     hubs,
     largest_component,
+    unevenness,
 )
 from structure_net.metrics.graph import graph_of
 from tests.metrics.graphs import directed, fifty_graphs, probe_of, random_probe
@@ -53,9 +53,9 @@ def test_degrees_are_those_of_networkx() -> None:
 
 
 def test_gini_closed_forms() -> None:
-    assert gini(np.full(7, 3)) == 0.0
-    assert gini(np.array([0, 0, 0, 12])) == 0.75
-    assert gini(np.arange(1, 11)) == pytest.approx((10 - 1) / (3 * 10))
+    assert unevenness(np.full(7, 3)) == 0.0
+    assert unevenness(np.array([0, 0, 0, 12])) == 0.75
+    assert unevenness(np.arange(1, 11)) == pytest.approx((10 - 1) / (3 * 10))
 
 
 def test_planted_hubs_are_found() -> None:

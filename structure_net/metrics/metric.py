@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ class _Naming:
             problem.add_note(f"This was raised by the metric {self._name!r}.")
 
 
-def _sound(found: Measurement, name: str) -> Measurement:
+def _sound(found: object, name: str) -> Measurement:
     """As it came; StructureNetError where it is no measurement or a number is not finite."""
     if not isinstance(found, Measurement):
         raise StructureNetError(
@@ -128,6 +129,13 @@ def _sound(found: Measurement, name: str) -> Measurement:
                 f"The metric {name!r} gave {value!r}. A number must be finite; where there is "
                 f"none, give Undetermined with the reason."
             )
+    try:
+        json.dumps(dict(found.detail), allow_nan=False)
+    except (TypeError, ValueError) as problem:
+        raise StructureNetError(
+            f"The metric {name!r} gave a detail that is no plain JSON: {problem}. Give lists, "
+            f"dicts by name, texts, None, and numbers that are finite."
+        ) from problem
     return found
 
 

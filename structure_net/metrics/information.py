@@ -163,7 +163,7 @@ def read_signal(probe: Probe, index: int, reader: ReaderName = "linear") -> Read
     return probe.once(f"{reader} reading {index}", made)
 
 
-@metric("label_information", unit="nats", low=0.0, high=None, better="higher")
+@metric("label_information", unit="nats", low=0, high=None, better="higher")
 def label_information(probe: Probe) -> Measurement:
     """What a linear reader finds in a layer's activations about the labels: a lower bound of their
     mutual information, between 0 and H(Y).
@@ -178,7 +178,7 @@ def label_information(probe: Probe) -> Measurement:
     return Measurement(values[-1], tuple(values[1:]), {"inputs": told[0], "layers": told[1:]})
 
 
-@metric("label_efficiency", unit="share", low=0.0, high=1.0, better="higher")
+@metric("label_efficiency", unit="share", low=0, high=1, better="higher")
 def label_efficiency(probe: Probe) -> Measurement:
     """Label information as a share of the entropy of the labels.
 

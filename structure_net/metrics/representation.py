@@ -172,7 +172,7 @@ def least(values: Sequence[Value]) -> Value:
     return min(value for value in values if not isinstance(value, Undetermined))
 
 
-@metric("effective_rank", unit="directions", low=1.0, high=None, better="higher")
+@metric("effective_rank", unit="directions", low=1, high=None, better="higher")
 def effective_rank(probe: Probe) -> Measurement:
     """Directions that a layer's activations fill: exp of the entropy of their singular values.
 
@@ -181,7 +181,7 @@ def effective_rank(probe: Probe) -> Measurement:
     return _of_hidden(probe, [effective_rank_of(one.variances) for one in _hidden(probe)])
 
 
-@metric("participation_ratio", unit="directions", low=1.0, high=None, better="higher")
+@metric("participation_ratio", unit="directions", low=1, high=None, better="higher")
 def participation_ratio(probe: Probe) -> Measurement:
     """Directions that carry a layer's variance: (sum of variances)^2 / sum of their squares.
 
@@ -205,7 +205,7 @@ def _of_hidden(probe: Probe, values: list[Value]) -> Measurement:
     return Measurement(least(values), tuple(values), {"share_of_width": shares})
 
 
-@metric("linear_cka", unit="similarity", low=-1.0, high=1.0, better=None)
+@metric("linear_cka", unit="similarity", low=-1, high=1, better=None)
 def consecutive_similarity(probe: Probe) -> Measurement:
     """Similarity of what a layer receives and what it gives on: linear CKA, unbiased HSIC.
 

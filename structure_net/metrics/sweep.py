@@ -66,7 +66,12 @@ class Sweep:
     """A network's signals on some samples; `z` and `activations` of each sparse layer, features
     down, where the network lies."""
 
-    def __init__(self, network: Network, inputs: Float[Tensor, "samples inputs"]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        inputs: Float[Tensor, "samples inputs"],
+        first_products: Float[Tensor, "units samples"] | None = None,
+    ) -> None:
         count, activation = len(network.layers), network.genome.activation
         self.inputs = inputs.detach().to(network.values.device).t()
         self.z: list[Tensor] = []
@@ -78,7 +83,7 @@ class Sweep:
         h = self.inputs
         for index, (matrix, _) in enumerate(self._matrices):
             last, scale = index == count - 1, None
-            z = matrix @ h
+            z = matrix @ h if index > 0 or first_products is None else first_products.clone()
             if network.genome.normalisation == "rms" and not last:
                 scale = torch.rsqrt(z.square().mean(0) + RMS_EPSILON)
                 z *= scale

@@ -131,7 +131,8 @@ def probe(
 ) -> Probe:
     """The network on these samples (standardised inputs, class numbers below `classes`), computed
     where the network lies and held on the processor. `first_products` are u = W h of the first
-    layer, where somebody has them already. UsageError where they do not fit."""
+    layer, where somebody has them already; they are used up. UsageError where samples do not fit.
+    """
     _check(network, inputs, labels, classes)
     labels = labels.detach().cpu().long()
     with torch.no_grad():

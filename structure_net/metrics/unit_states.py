@@ -161,7 +161,7 @@ def _sizes(signals: Float[Tensor, "samples units"]) -> Float[np.ndarray, " units
 
 
 def _dormant(sizes: Float[np.ndarray, " units"]) -> Bool[np.ndarray, " units"]:
-    return sizes <= DORMANT_SHARE * sizes.mean()
+    return np.asarray(sizes <= DORMANT_SHARE * sizes.mean())
 
 
 def _off_every_path(probe: Probe) -> Masks:

@@ -127,13 +127,16 @@ def probe(
     *,
     path: tuple[PathPart, ...],
     seed: int = 0,
+    first_products: Float[Tensor, "units samples"] | None = None,
 ) -> Probe:
     """The network on these samples (standardised inputs, class numbers below `classes`), computed
-    where the network lies and held on the processor. UsageError where they do not fit."""
+    where the network lies and held on the processor. `first_products` are u = W h of the first
+    layer, where somebody has them already; they are used up. UsageError where samples do not fit.
+    """
     _check(network, inputs, labels, classes)
     labels = labels.detach().cpu().long()
     with torch.no_grad():
-        sweep = Sweep(network, inputs)
+        sweep = Sweep(network, inputs, first_products)
     activations = [_shown(one) for one in sweep.activations]
 
     def drawn_labels() -> Tensor:

@@ -29,10 +29,15 @@ def _silu_slope(z: Tensor) -> Tensor:
     return gate * (1.0 + z * (1.0 - gate))
 
 
+def _positive(z: Tensor) -> Tensor:
+    """1 where z > 0, else 0. Into floats at once: by way of booleans it takes ten times as long."""
+    return torch.gt(z, 0.0, out=torch.empty_like(z))
+
+
 # phi'(z), with 0 (leaky_relu: the leak) at the kink.
 SLOPES: dict[Activation, Callable[[Tensor], Tensor]] = {
-    "relu": lambda z: (z > 0).to(z.dtype),
-    "leaky_relu": lambda z: torch.where(z > 0, 1.0, LEAK),
+    "relu": _positive,
+    "leaky_relu": lambda z: _positive(z).mul_(1.0 - LEAK).add_(LEAK),
     "gelu": _gelu_slope,
     "silu": _silu_slope,
     "tanh": lambda z: 1.0 - torch.tanh(z).square(),
@@ -64,9 +69,14 @@ def weights_of(network: Network, index: int) -> tuple[Tensor, Tensor]:
 
 class Sweep:
     """A network's signals on some samples; `z` and `activations` of each sparse layer, features
-    down, where the network lies."""
+    down, where the network lies. `first_products`, u of the first layer, become its z in place."""
 
-    def __init__(self, network: Network, inputs: Float[Tensor, "samples inputs"]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        inputs: Float[Tensor, "samples inputs"],
+        first_products: Float[Tensor, "units samples"] | None = None,
+    ) -> None:
         count, activation = len(network.layers), network.genome.activation
         self.inputs = inputs.detach().to(network.values.device).t()
         self.z: list[Tensor] = []
@@ -78,7 +88,7 @@ class Sweep:
         h = self.inputs
         for index, (matrix, _) in enumerate(self._matrices):
             last, scale = index == count - 1, None
-            z = matrix @ h
+            z = matrix @ h if index > 0 or first_products is None else first_products
             if network.genome.normalisation == "rms" and not last:
                 scale = torch.rsqrt(z.square().mean(0) + RMS_EPSILON)
                 z *= scale

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -99,21 +100,22 @@ def saturated(probe: Probe) -> Masks | Undetermined:
     if probe.samples < fewest_samples(1 - SATURATED_ABOVE):
         return _too_few(probe, fewest_samples(1 - SATURATED_ABOVE))
     flat = math.atanh(math.sqrt(1 - SATURATED_SLOPE))
-    shares = [_share(one.z.abs() > flat) for one in probe.hidden]
+    shares = [_share(np.abs(one.z.numpy()) > flat) for one in probe.hidden]
     return tuple(wilson(share, probe.samples)[0] > SATURATED_ABOVE for share in shares)
 
 
 def dormant(probe: Probe) -> Masks:
     """Units with E|a| at most 0.025 of their layer's mean of it (Sokar et al. 2023)."""
-    return tuple(_dormant(one.activations) for one in probe.hidden)
+    return tuple(_dormant(_sizes(one.activations)) for one in probe.hidden)
 
 
 def gradient_dormant(probe: Probe) -> Masks | Undetermined:
     """Units with E|delta| at most 0.025 of their layer's mean of it, delta by the product u = W h.
     Undetermined where no derivative differs from 0."""
-    if not all(bool(one.derivatives.any()) for one in probe.hidden):
+    sizes = [_sizes(one.derivatives) for one in probe.hidden]
+    if not all(size.any() for size in sizes):
         return Undetermined("a hidden layer receives no derivative that differs from 0")
-    return tuple(_dormant(one.derivatives) for one in probe.hidden)
+    return tuple(_dormant(size) for size in sizes)
 
 
 def graph_dead(probe: Probe) -> Masks:
@@ -145,21 +147,31 @@ def _too_few(probe: Probe, fewest: int) -> Undetermined:
 
 
 def _firing(probe: Probe, layer: ProbedLayer) -> Float[np.ndarray, " units"]:
-    edge = firing_above(probe.activation)
-    z = layer.z.abs() < edge if probe.activation == "tanh" else layer.z > edge
-    return _share(z)
+    edge, z = firing_above(probe.activation), layer.z.numpy()
+    return _share(np.abs(z) < edge if probe.activation == "tanh" else z > edge)
 
 
-def _share(holds: Bool[Tensor, "samples units"]) -> Float[np.ndarray, " units"]:
-    return holds.sum(0).numpy() / len(holds)
+def _share(holds: Bool[np.ndarray, "samples units"]) -> Float[np.ndarray, " units"]:
+    # By numpy: torch takes ten times as long to count.
+    return np.asarray(np.count_nonzero(holds, axis=0) / len(holds))
 
 
-def _dormant(signals: Float[Tensor, "samples units"]) -> Bool[np.ndarray, " units"]:
-    size = signals.abs().mean(0).double()
-    return np.asarray((size <= DORMANT_SHARE * size.mean()).numpy())
+def _sizes(signals: Float[Tensor, "samples units"]) -> Float[np.ndarray, " units"]:
+    return np.asarray(signals.abs().mean(0).double().numpy())
+
+
+def _dormant(sizes: Float[np.ndarray, " units"]) -> Bool[np.ndarray, " units"]:
+    return np.asarray(sizes <= DORMANT_SHARE * sizes.mean())
 
 
 def _off_every_path(probe: Probe) -> Masks:
+    fed_and_used = [
+        (layer.connections.fan_in > 0) & (after.connections.fan_out > 0)
+        for layer, after in pairwise(probe.layers)
+    ]
+    if all(mask.all() for mask in fed_and_used):
+        # Then each unit has a path down to an input and one up to a logit: nearly always so.
+        return tuple(~mask for mask in fed_and_used)
     reached = [np.ones(probe.layers[0].connections.sources, dtype=bool)]
     for layer in probe.layers:
         lists = layer.connections

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from structure_net.datasets import Dataset, split
-from structure_net.engine import AdamW, Batches, BatchPlan, Learner
+from structure_net.engine import AdamW, Batch, Batches, BatchPlan, Learner
 from structure_net.learning_rates import HIGHEST_RATE, LOWEST_RATE
 from structure_net.networks import (
     STATE_HASH,
@@ -25,9 +27,19 @@ from structure_net.schema import TrainingPlan, Trial
 from structure_net.training.inheritance import inherited
 
 
+class ProbeSet(NamedTuple):
+    """The samples that metrics look at, and the same as batches for an engine."""
+
+    inputs: Float[Tensor, "samples inputs"]
+    labels: Int[Tensor, " samples"]
+    batches: list[Batch]
+
+
 @dataclass(frozen=True)
 class Classroom:
-    """The place of training in one process: a plan, the data on one device, a name."""
+    """The place of training in one process: a plan, the data on one device, a name.
+    `training_rows` are the samples that are trained on, `probe_sets` those that metrics look at, of
+    the last generation that asked."""
 
     plan: TrainingPlan
     dataset: Dataset
@@ -35,6 +47,8 @@ class Classroom:
     usable_inputs: np.ndarray
     device: str
     worker: str
+    training_rows: np.ndarray
+    probe_sets: dict[int, ProbeSet] = field(default_factory=dict)
 
     @classmethod
     def open(cls, plan: TrainingPlan, device: str, worker: str) -> Classroom:
@@ -43,7 +57,7 @@ class Classroom:
         parts = split(dataset, plan.validation_fraction, plan.run_seed)
         batching = BatchPlan(plan.run_seed, plan.batch_size, plan.augmentation)
         batches = Batches(dataset, parts, batching, device)
-        return cls(plan, dataset, batches, batches.usable_inputs(), device, worker)
+        return cls(plan, dataset, batches, batches.usable_inputs(), device, worker, parts.train)
 
     def learner(self, trial: Trial) -> Learner:
         """The network of a trial, fresh or from its parents' weights, with its optimizer."""

@@ -896,6 +896,19 @@ static void forward_any(const sn_network &net, const sn_block &block) {
 #undef SN_CALL
 }
 
+template <int G>
+static void first_block(const sn_network &net, const sn_layer &layer, const sn_block &block) {
+    const results out{net.scratch, nullptr, -1};
+    if (net.raw) forward_raw<G>(layer, net, (const uint8_t *)block.inputs, out);
+    else forward<G>(layer, net, (const float *)block.inputs, out);
+}
+
+static void first_any(const sn_network &net, const sn_layer &layer, const sn_block &block) {
+#define SN_CALL(G) first_block<G>(net, layer, block)
+    SN_BY_WIDTH(block.groups, SN_CALL)
+#undef SN_CALL
+}
+
 extern "C" {
 
 // One optimizer step over the samples of all blocks; returns the mean loss in nats.
@@ -920,6 +933,29 @@ double sn_evaluate(const sn_network *net, const sn_block *blocks, int32_t block_
         loss += loss_of(at.logits(), classes, blocks[b], 0.0f, correct);
     }
     return loss;
+}
+
+// The products of the first layer with the samples of all blocks, without bias, samples in order:
+// [units][samples].
+void sn_first(const sn_network *net, const sn_block *blocks, int32_t block_count, int64_t samples,
+              float *products) {
+    sn_layer layer = net->layers[0];
+    layer.normalised = 1;  // whose biases are added later
+    int64_t first = 0;
+    for (int b = 0; b < block_count; ++b) {
+        first_any(*net, layer, blocks[b]);
+        const int64_t width = (int64_t)blocks[b].groups * GROUP;
+        for (int64_t unit = 0; unit < layer.units; ++unit) {
+            const float *from = net->scratch + unit * width;
+            float *to = products + unit * samples + first;
+            for (int64_t g = 0; g < width; g += GROUP)
+                for (int place = 0; place < GROUP; ++place) {
+                    const int64_t at = g + sample_at(place);
+                    if (first + at < samples) to[at] = from[g + place];
+                }
+        }
+        first += width;
+    }
 }
 
 // Sample of each place of a group, in all float matrices and in the labels.

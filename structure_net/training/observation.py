@@ -1,0 +1,90 @@
+"""Metrics of a trial on its way. A run with metrics trains to the same bits as one without."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from structure_net.engine import Engine
+from structure_net.metrics import Measurement, Undetermined, Value, measure, probe
+from structure_net.schema import Figure, Measured, MetricsLevel, MetricsMeasured, NotMeasured
+from structure_net.seeding import derive
+from structure_net.training.classroom import Classroom, ProbeSet
+from structure_net.training.student import Student
+
+PROBE_SAMPLES = 2048  # enough to tell a rate below 0.5 % from one above, few enough to be cheap
+
+
+def observed(
+    engine: Engine, student: Student, room: Classroom, epoch: int
+) -> MetricsMeasured | None:
+    """What is due after this epoch: all metrics after a trial's last one, those of the plan's level
+    at its frequency before; None where nothing is."""
+    level = _due(student, room, epoch)
+    if level is None:
+        return None
+    began = time.perf_counter()
+    generation, network = student.trial.generation, student.learner.network
+    inputs, labels, batches = probe_set(room, generation)
+    seen = probe(
+        network,
+        inputs,
+        labels,
+        len(room.dataset.classes),
+        seed=room.plan.run_seed,
+        path=(generation, "probe"),
+        first_products=engine.first_products(network, batches),
+    )
+    values = {name: _stored(one) for name, one in measure(seen, level).items()}
+    seconds = time.perf_counter() - began
+    student.seconds += seconds
+    return MetricsMeasured(
+        **student.place, step=epoch + 1, epoch=epoch, level=level, values=values, seconds=seconds
+    )
+
+
+def probe_set(room: Classroom, generation: int) -> ProbeSet:
+    """Inputs and labels of 2,048 training samples (all where there are fewer), as they are without
+    augmentation; the same for all trials of a generation, whoever trains them."""
+    if room.probe_sets.keys() != {generation}:
+        room.probe_sets.clear()
+        room.probe_sets[generation] = _drawn(room, generation)
+    return room.probe_sets[generation]
+
+
+def _drawn(room: Classroom, generation: int) -> ProbeSet:
+    rows = room.training_rows
+    if len(rows) > PROBE_SAMPLES:
+        generator = derive(room.plan.run_seed, generation, "probe")
+        rows = np.sort(generator.choice(rows, PROBE_SAMPLES, replace=False))
+    labels = np.array(room.dataset.labels, dtype=np.int64)
+    # An engine that takes the images as they lie prepares no floats: these batches stay without.
+    bare, own = (list(room.batches.of_part(room.dataset.images, labels, rows)) for _ in range(2))
+    # Features down in memory, as the products want them: turned once for all trials.
+    inputs = torch.cat([batch.inputs for batch in own]).t().contiguous().t()
+    return ProbeSet(inputs, torch.cat([batch.targets for batch in own]), bare)
+
+
+def _due(student: Student, room: Classroom, epoch: int) -> MetricsLevel | None:
+    frequency = room.plan.metrics_frequency
+    if frequency is None:
+        return None
+    if epoch + 1 == student.trial.epochs:
+        return "full"
+    return room.plan.metrics_level if (epoch + 1) % frequency == 0 else None
+
+
+def _stored(found: Measurement) -> Measured:
+    return Measured(
+        total=_figure(found.total),
+        layers=tuple(_figure(value) for value in found.layers),
+        detail=dict(found.detail),
+    )
+
+
+def _figure(value: Value) -> Figure:
+    if isinstance(value, Undetermined):
+        return NotMeasured(undetermined=value.reason)
+    return float(value)

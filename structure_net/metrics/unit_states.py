@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from structure_net.genome import Activation
+from structure_net.metrics.graph import graph_of, led_on, reach_of
 from structure_net.metrics.measurement import Undetermined
 from structure_net.metrics.probe import Probe, ProbedLayer
 from structure_net.metrics.sweep import SLOPES
@@ -165,25 +165,10 @@ def _dormant(sizes: Float[np.ndarray, " units"]) -> Bool[np.ndarray, " units"]:
 
 
 def _off_every_path(probe: Probe) -> Masks:
-    fed_and_used = [
-        (layer.connections.fan_in > 0) & (after.connections.fan_out > 0)
-        for layer, after in pairwise(probe.layers)
-    ]
-    if all(mask.all() for mask in fed_and_used):
+    led = led_on(probe)
+    used = all(bool((fan_out > 0).all()) for fan_out in led)
+    if used and all(bool((layer.connections.fan_in > 0).all()) for layer in probe.hidden):
         # Then each unit has a path down to an input and one up to a logit: nearly always so.
-        return tuple(~mask for mask in fed_and_used)
-    reached = [np.ones(probe.layers[0].connections.sources, dtype=bool)]
-    for layer in probe.layers:
-        lists = layer.connections
-        fed = np.zeros(lists.units, dtype=bool)
-        fed[lists.rows[reached[-1][lists.columns]]] = True
-        reached.append(fed)
-    used = np.ones(probe.layers[-1].connections.units, dtype=bool)
-    off: list[np.ndarray] = []
-    for layer, fed in zip(probe.layers[:0:-1], reached[-2:0:-1], strict=True):
-        lists = layer.connections
-        feeds = np.zeros(lists.sources, dtype=bool)
-        feeds[lists.columns[used[lists.rows]]] = True
-        off.insert(0, ~(fed & feeds))
-        used = feeds
-    return tuple(off)
+        return tuple(np.zeros(layer.connections.units, dtype=bool) for layer in probe.hidden)
+    useful = reach_of(probe).useful
+    return tuple(~useful[list(layer)] for layer in graph_of(probe).hidden_layers)

@@ -18,7 +18,7 @@ from structure_net.metrics.representation import effective_rank_of, portrait
 RANK_SAMPLES = 512
 
 
-@metric("bottleneck_index", unit="rank", low=3, high=None, better=None)
+@metric("bottleneck_index", group="sensitivity", unit="rank", low=3, high=None, better=None)
 def bottleneck_index(probe: Probe) -> Measurement:
     """How much a hidden layer holds the network up, as a sum of three ranks: the lowest is the
     bottleneck.

@@ -190,7 +190,9 @@ def receptive_fields(graph: Graph) -> Int[np.ndarray, " logits"]:
     return counts
 
 
-@metric("useless_units", unit="units", low=0, high=None, better="lower", level="light")
+@metric(
+    "useless_units", group="graph", unit="units", low=0, high=None, better="lower", level="light"
+)
 def useless_units(probe: Probe) -> Measurement:
     """Hidden units that no input reaches or that reach no logit.
 
@@ -212,7 +214,15 @@ def useless_units(probe: Probe) -> Measurement:
     )
 
 
-@metric("effective_connections", unit="connections", low=0, high=None, better=None, level="light")
+@metric(
+    "effective_connections",
+    group="graph",
+    unit="connections",
+    low=0,
+    high=None,
+    better=None,
+    level="light",
+)
 def effective_connections(probe: Probe) -> Measurement:
     """Connections that lie on some path from an input to a logit.
 
@@ -228,7 +238,9 @@ def effective_connections(probe: Probe) -> Measurement:
     return Measurement(sum(counts), tuple(counts), {"share": share})
 
 
-@metric("unused_inputs", unit="inputs", low=0, high=None, better="lower", level="light")
+@metric(
+    "unused_inputs", group="graph", unit="inputs", low=0, high=None, better="lower", level="light"
+)
 def unused_inputs(probe: Probe) -> Measurement:
     """Inputs of the network that reach no logit.
 
@@ -239,7 +251,15 @@ def unused_inputs(probe: Probe) -> Measurement:
     return Measurement(float(unused), (), {"share": unused / len(graph.layers[0])})
 
 
-@metric("receptive_field", unit="inputs", low=0, high=None, better="higher", level="light")
+@metric(
+    "receptive_field",
+    group="graph",
+    unit="inputs",
+    low=0,
+    high=None,
+    better="higher",
+    level="light",
+)
 def receptive_field(probe: Probe) -> Measurement:
     """Inputs that reach a logit, on average over the logits.
 

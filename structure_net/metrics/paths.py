@@ -140,7 +140,7 @@ def _weighted_sums(graph: Graph) -> PathSums | Undetermined:
     return sums
 
 
-@metric("path_count", unit="paths", low=0, high=None, better=None)
+@metric("path_count", group="graph", unit="paths", low=0, high=None, better=None)
 def path_count(probe: Probe) -> Measurement:
     """Paths from an input to a logit.
 
@@ -153,7 +153,7 @@ def path_count(probe: Probe) -> Measurement:
     return Measurement(float(total), (), detail)
 
 
-@metric("path_norm", unit="ratio", low=0, high=None, better=None)
+@metric("path_norm", group="graph", unit="ratio", low=0, high=None, better=None)
 def path_norm(probe: Probe) -> Measurement:
     """Sum over all paths of the product of |w|: the R of SynFlow (Tanaka et al. 2020).
 
@@ -163,7 +163,7 @@ def path_norm(probe: Probe) -> Measurement:
     return Measurement(sums if isinstance(sums, Undetermined) else float(sums.total))
 
 
-@metric("unit_path_share", unit="share", low=0, high=1, better="lower")
+@metric("unit_path_share", group="graph", unit="share", low=0, high=1, better="lower")
 def unit_path_share(probe: Probe) -> Measurement:
     """Largest share of all paths that pass through one hidden unit.
 
@@ -172,7 +172,7 @@ def unit_path_share(probe: Probe) -> Measurement:
     return _largest_unit(graph_of(probe), counts_of(probe))
 
 
-@metric("weighted_unit_path_share", unit="share", low=0, high=1, better="lower")
+@metric("weighted_unit_path_share", group="graph", unit="share", low=0, high=1, better="lower")
 def weighted_unit_path_share(probe: Probe) -> Measurement:
     """Largest share of the path norm that passes through one hidden unit.
 
@@ -181,7 +181,7 @@ def weighted_unit_path_share(probe: Probe) -> Measurement:
     return _largest_unit(graph_of(probe), weighted_sums_of(probe))
 
 
-@metric("connection_path_share", unit="share", low=0, high=1, better="lower")
+@metric("connection_path_share", group="graph", unit="share", low=0, high=1, better="lower")
 def connection_path_share(probe: Probe) -> Measurement:
     """Largest share of all paths that one connection carries.
 
@@ -190,7 +190,9 @@ def connection_path_share(probe: Probe) -> Measurement:
     return _largest_edge(graph_of(probe), counts_of(probe), weighted=False)
 
 
-@metric("weighted_connection_path_share", unit="share", low=0, high=1, better="lower")
+@metric(
+    "weighted_connection_path_share", group="graph", unit="share", low=0, high=1, better="lower"
+)
 def weighted_connection_path_share(probe: Probe) -> Measurement:
     """Largest share of the path norm that one connection carries.
 
@@ -231,7 +233,7 @@ def _place(shares: Float[np.ndarray, " n"]) -> int | None:
     return int(shares.argmax()) if len(shares) else None
 
 
-@metric("strongest_paths", unit="share", low=0, high=1, better=None)
+@metric("strongest_paths", group="graph", unit="share", low=0, high=1, better=None)
 def strongest_paths(probe: Probe) -> Measurement:
     """Share of the path norm that the five paths with the largest product of |w| carry.
 

@@ -83,7 +83,7 @@ def _over_units(
     return np.asarray(curves @ (widths / widths.sum()))
 
 
-@metric("branching", unit="connections", low=0, high=None, better=None)
+@metric("branching", group="graph", unit="connections", low=0, high=None, better=None)
 def branching(probe: Probe) -> Measurement:
     """Connections that lead on from where a random connection ends: sum of k q over sum of k.
 
@@ -105,7 +105,7 @@ def branching(probe: Probe) -> Measurement:
     return Measurement(total, layers)
 
 
-@metric("useful_after_removal", unit="share", low=0, high=1, better="higher")
+@metric("useful_after_removal", group="graph", unit="share", low=0, high=1, better="higher")
 def useful_after_removal(probe: Probe) -> Measurement:
     """Share of hidden units still on a path after half of all connections went at random.
 
@@ -127,7 +127,7 @@ def useful_after_removal(probe: Probe) -> Measurement:
     return Measurement(float(overall[:, half].mean()), layers, detail)
 
 
-@metric("robustness", unit="share", low=0, high=1, better="higher")
+@metric("robustness", group="graph", unit="share", low=0, high=1, better="higher")
 def robustness(probe: Probe) -> Measurement:
     """Area under the share of useful hidden units against the share of connections removed.
 

@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from structure_net.genome import Activation
-from structure_net.metrics.graph import graph_of, led_on, reach_of
 from structure_net.metrics.measurement import Undetermined
 from structure_net.metrics.probe import Probe, ProbedLayer
 from structure_net.metrics.sweep import SLOPES
@@ -121,7 +120,11 @@ def gradient_dormant(probe: Probe) -> Masks | Undetermined:
 def graph_dead(probe: Probe) -> Masks:
     """Units without a source, without a consumer, or on no path from an input to a logit; from the
     connection lists alone."""
-    return probe.once("graph-dead units", lambda: _off_every_path(probe))
+    # Here and not above: that file registers metrics, and those of activity come before them.
+    from structure_net.metrics.graph import graph_of, reach_of
+
+    useful = reach_of(probe).useful
+    return tuple(~useful[layer.start : layer.stop] for layer in graph_of(probe).hidden_layers)
 
 
 def extrema(probe: Probe) -> Masks | Undetermined:
@@ -162,13 +165,3 @@ def _sizes(signals: Float[Tensor, "samples units"]) -> Float[np.ndarray, " units
 
 def _dormant(sizes: Float[np.ndarray, " units"]) -> Bool[np.ndarray, " units"]:
     return np.asarray(sizes <= DORMANT_SHARE * sizes.mean())
-
-
-def _off_every_path(probe: Probe) -> Masks:
-    led = led_on(probe)
-    used = all(bool((fan_out > 0).all()) for fan_out in led)
-    if used and all(bool((layer.connections.fan_in > 0).all()) for layer in probe.hidden):
-        # Then each unit has a path down to an input and one up to a logit: nearly always so.
-        return tuple(np.zeros(layer.connections.units, dtype=bool) for layer in probe.hidden)
-    useful = reach_of(probe).useful
-    return tuple(~useful[list(layer)] for layer in graph_of(probe).hidden_layers)

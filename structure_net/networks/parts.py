@@ -55,7 +55,7 @@ class Part:
     @property
     def has_biases(self) -> bool:
         """Whether each unit has one; else none has."""
-        return self.biases.shape[1] > 0
+        return bool(self.biases.shape[1] > 0)
 
     @property
     def connections(self) -> Connections:

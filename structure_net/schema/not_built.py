@@ -63,7 +63,6 @@ NOT_BUILT: tuple[NotBuilt, ...] = (
 NOT_BUILT_COMMANDS: dict[str, str] = {
     "hunt": "the seed hunter",
     "dashboard": "the live page",
-    "analyse": "the metric suite on a saved network",
     "evaluate": "accuracy and robustness of a saved network",
     "records": "the outbox of experiment records",
     "export": "handing results on",

@@ -68,10 +68,10 @@ class Space(BaseModel):
         default=32, ge=1, le=LARGEST_WIDTH, description="narrowest hidden layer of any member"
     )
     max_width: int = Field(
-        default=4096, ge=1, le=LARGEST_WIDTH, description="widest hidden layer of any member"
+        default=8192, ge=1, le=LARGEST_WIDTH, description="widest hidden layer of any member"
     )
     min_density: float = Field(
-        default=0.01, gt=0, le=1, description="lowest overall density of any member"
+        default=0.005, gt=0, le=1, description="lowest overall density of any member"
     )
     max_density: float = Field(
         default=0.2, gt=0, le=1, description="highest overall density of any member"

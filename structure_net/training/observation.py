@@ -6,10 +6,26 @@ import time
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from structure_net.engine import Engine
-from structure_net.metrics import Measurement, Undetermined, Value, measure, probe
-from structure_net.schema import Figure, Measured, MetricsLevel, MetricsMeasured, NotMeasured
+from structure_net.metrics import (
+    METRICS,
+    Measurement,
+    Probe,
+    Undetermined,
+    Value,
+    measure,
+    probe,
+)
+from structure_net.schema import (
+    Figure,
+    Measured,
+    MetricFacts,
+    MetricsLevel,
+    MetricsMeasured,
+    NotMeasured,
+)
 from structure_net.seeding import derive
 from structure_net.training.classroom import Classroom, ProbeSet
 from structure_net.training.student import Student
@@ -37,7 +53,7 @@ def observed(
         path=(generation, "probe"),
         first_products=engine.first_products(network, batches),
     )
-    values = {name: _stored(one) for name, one in measure(seen, level).items()}
+    values = measured(seen, level)
     seconds = time.perf_counter() - began
     student.seconds += seconds
     return MetricsMeasured(
@@ -54,11 +70,39 @@ def probe_set(room: Classroom, generation: int) -> ProbeSet:
     return room.probe_sets[generation]
 
 
+def probe_rows(
+    training_rows: Int[np.ndarray, " training"], run_seed: int, generation: int
+) -> Int[np.ndarray, " samples"]:
+    """The training samples of a generation's probe set, ascending."""
+    if len(training_rows) <= PROBE_SAMPLES:
+        return training_rows
+    generator = derive(run_seed, generation, "probe")
+    return np.sort(generator.choice(training_rows, PROBE_SAMPLES, replace=False))
+
+
+def measured(seen: Probe, level: MetricsLevel) -> dict[str, Measured]:
+    """The metrics of a level, by name, as events hold them."""
+    return {name: _stored(one) for name, one in measure(seen, level).items()}
+
+
+def metric_facts() -> dict[str, MetricFacts]:
+    """What every known metric declares, by name."""
+    known = [METRICS.get(name) for name in METRICS]
+    return {
+        one.name: MetricFacts(
+            group=one.group,
+            unit=one.unit,
+            low=one.low,
+            high=one.high,
+            better=one.better,
+            meaning=one.title,
+        )
+        for one in known
+    }
+
+
 def _drawn(room: Classroom, generation: int) -> ProbeSet:
-    rows = room.training_rows
-    if len(rows) > PROBE_SAMPLES:
-        generator = derive(room.plan.run_seed, generation, "probe")
-        rows = np.sort(generator.choice(rows, PROBE_SAMPLES, replace=False))
+    rows = probe_rows(room.training_rows, room.plan.run_seed, generation)
     labels = np.array(room.dataset.labels, dtype=np.int64)
     # An engine that takes the images as they lie prepares no floats: these batches stay without.
     bare, own = (list(room.batches.of_part(room.dataset.images, labels, rows)) for _ in range(2))

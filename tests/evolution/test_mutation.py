@@ -70,7 +70,7 @@ def test_jitter_scales_all_densities_by_up_to_a_fifth(parents: dict[int, list[Ge
     for place, genome in enumerate(parents[3072]):
         child = apply_edit(genome, jitter(genome, world, derive(place, "jitter")))
         assert child.architecture == genome.architecture
-        assert 0.01 - 1e-6 <= overall_density(child) <= 0.2 + 1e-6
+        assert 0.005 - 1e-6 <= overall_density(child) <= 0.2 + 1e-6
         if 0.0125 < overall_density(genome) < 0.16:
             ratios.append(overall_density(child) / overall_density(genome))
     assert 0.799 < min(ratios) < 0.83

@@ -8,6 +8,7 @@ from structure_net.analysis.analysis import Analysis
 from structure_net.files import atomic_write
 from structure_net.genome import active_parameters, connection_count, overall_density
 from structure_net.reporting import (
+    blocks_text,
     connection_pictures,
     document,
     element,
@@ -29,20 +30,20 @@ def write_page(found: Analysis, path: Path) -> Path:
 def page(found: Analysis) -> str:
     """The whole file. Every name in it is escaped."""
     name = f"{found.saved.path.parent.parent.name}/{found.saved.path.name}"
-    architecture = found.saved.network.genome.architecture
+    genome = found.saved.network.genome
     blocks = [block.tolist() for block in found.blocks]
     parts = [
         element("h1", text(f"Metrics of {found.saved.path.name}")),
         _facts(found),
         heading("Pictures"),
-        metric_pictures(found.values, architecture),
+        metric_pictures(found.values, genome.hidden_widths),
         heading("Connections"),
         paragraph(
             "Each sparse layer's matrix, cut into blocks: the stronger the colour, the larger the "
             "share of a block's places that hold a connection. Units go up, sources to the right; "
             "images are channel by channel, row by row."
         ),
-        connection_pictures(blocks, architecture),
+        connection_pictures(blocks, genome.shapes),
         heading("All metrics"),
         paragraph(
             "Layers stand with the input side first. Undetermined is what cannot be computed, with "
@@ -59,6 +60,7 @@ def _facts(found: Analysis) -> str:
         ("file", str(found.saved.path)),
         ("genome", genome.id),
         ("architecture", "-".join(map(str, genome.architecture))),
+        ("residual blocks", blocks_text(genome)),
         ("activation, normalisation", f"{genome.activation}, {genome.normalisation}"),
         (
             "connections",

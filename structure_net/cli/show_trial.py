@@ -16,7 +16,7 @@ def print_trial(directory: Path, number: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from structure_net.reporting import metric_rows
+    from structure_net.reporting import blocks_text, metric_rows
     from structure_net.schema import MetricsMeasured, TrialStarted
     from structure_net.store import open_history, read_events
 
@@ -31,6 +31,8 @@ def print_trial(directory: Path, number: int) -> None:
     start, result = starts[-1], history.results.get(number)
     print(f"trial {number} of generation {(start.generation or 0) + 1}: {start.genome.id}")
     print(f"architecture: {'-'.join(map(str, start.architecture))}, {start.genome.activation}")
+    if any(start.genome.blocks):
+        print(f"residual blocks: {blocks_text(start.genome)}")
     if result is not None:
         print(
             f"validation accuracy {result.validation_accuracy:.4f}, loss "

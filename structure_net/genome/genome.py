@@ -132,6 +132,11 @@ class Genome(BaseModel):
         return (self.inputs, *(gene.width for gene in self.hidden), self.classes)
 
     @cached_property
+    def hidden_widths(self) -> tuple[int, ...]:
+        """Widths of all layers of hidden units, those inside blocks too."""
+        return tuple(plan.units for plan in self.plans[:-1] if not plan.skip)
+
+    @cached_property
     def blocks(self) -> tuple[tuple[BlockGene, ...], ...]:
         """The residual blocks behind each hidden layer."""
         return tuple(gene.blocks for gene in self.hidden)

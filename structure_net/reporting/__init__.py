@@ -19,7 +19,7 @@ from structure_net.reporting.plots import Axis, Chart, axis_of, drawing, legend
 from structure_net.reporting.report import REPORT, report_page, write_report
 from structure_net.reporting.results_file import champion_of, results_of
 from structure_net.reporting.trial_metrics import MetricRow, metric_rows
-from structure_net.reporting.words import retraining_text
+from structure_net.reporting.words import blocks_text, retraining_text
 
 __all__ = [
     "METRIC_HEAD",
@@ -31,6 +31,7 @@ __all__ = [
     "MetricRow",
     "Mode",
     "axis_of",
+    "blocks_text",
     "bullets",
     "by_group",
     "champion_of",

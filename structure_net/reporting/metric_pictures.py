@@ -36,7 +36,7 @@ def _histogram(layer: int, counts: Sequence[int]) -> str:
     return _captioned(title, drawing(label, chart.frame(), chart.bars(spans, 0)))
 
 
-def path_picture(values: Mapping[str, Measured], architecture: Sequence[int]) -> str:
+def path_picture(values: Mapping[str, Measured], widths: Sequence[int]) -> str:
     """Largest share of paths through one hidden unit of each layer, beside an even share."""
     named = (("unit_path_share", "paths", 0), ("weighted_unit_path_share", "weighted by |w|", 1))
     lines = [
@@ -47,11 +47,11 @@ def path_picture(values: Mapping[str, Measured], architecture: Sequence[int]) ->
     lines = [line for line in lines if any(share > 0 for _, share in line[2])]
     if not lines:
         return ""
-    even = [(float(place), 1.0 / width) for place, width in enumerate(architecture[1:-1], start=1)]
+    even = [(float(place), 1.0 / width) for place, width in enumerate(widths, start=1)]
     drawn = [(told, series, [one for one in own if one[1] > 0]) for told, series, own in lines]
     every = [share for *_, own in drawn for _, share in own] + [share for _, share in even]
     chart = Chart(
-        _layer_axis(1, len(architecture) - 2, "hidden layer"),
+        _layer_axis(1, len(widths), "hidden layer"),
         axis_of(every, "largest share of one unit", logarithmic=True, form=_share),
     )
     parts = [chart.frame(), chart.line(even, 2, dashed=True), chart.dots(even, 2)]
@@ -118,14 +118,20 @@ def _about_before(values: Mapping[str, Measured]) -> str:
     return _captioned(title, drawing("Layer information of each layer", *parts), shown)
 
 
-def connection_pictures(blocks: Sequence[Sequence[Sequence[float]]], widths: Sequence[int]) -> str:
-    """Each sparse layer's matrix at the density of its blocks: units upwards, sources across."""
-    return beside(*_matrices(blocks, widths))
+def connection_pictures(
+    blocks: Sequence[Sequence[Sequence[float]]], shapes: Sequence[tuple[int, int]]
+) -> str:
+    """Each sparse layer's matrix at the density of its blocks: units upwards, sources across.
+    `shapes` are (sources, units)."""
+    return beside(*_matrices(blocks, shapes))
 
 
-def _matrices(blocks: Sequence[Sequence[Sequence[float]]], widths: Sequence[int]) -> Iterator[str]:
-    for place, densities in enumerate(blocks, start=1):
-        sources, units = widths[place - 1], widths[place]
+def _matrices(
+    blocks: Sequence[Sequence[Sequence[float]]], shapes: Sequence[tuple[int, int]]
+) -> Iterator[str]:
+    for place, (densities, (sources, units)) in enumerate(
+        zip(blocks, shapes, strict=True), start=1
+    ):
         most = max(max(line) for line in densities) or 1.0
         chart = Chart(Axis(0.0, float(sources), "source"), Axis(0.0, float(units), "unit"))
         shares = [[density / most for density in line] for line in densities]
@@ -176,8 +182,9 @@ def _share(share: float) -> str:
     return f"{100 * share:.2g} %"
 
 
-def metric_pictures(values: Mapping[str, Measured], architecture: Sequence[int]) -> str:
-    """All pictures that follow from the values alone, each with a sentence; empty without any."""
+def metric_pictures(values: Mapping[str, Measured], widths: Sequence[int]) -> str:
+    """All pictures that follow from the values and the hidden layers' `widths`, each with a
+    sentence; empty without any."""
     pictures = (
         (
             "Information, layer by layer. What a reader finds may rise from layer to layer "
@@ -187,7 +194,7 @@ def metric_pictures(values: Mapping[str, Measured], architecture: Sequence[int])
         ("How often units fire.", firing_pictures(values)),
         (
             "Which part of all paths goes through the busiest unit.",
-            path_picture(values, architecture),
+            path_picture(values, widths),
         ),
     )
     return "\n".join(paragraph(words) + drawn for words, drawn in pictures if drawn)

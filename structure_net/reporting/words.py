@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
+from structure_net.genome import Genome
 from structure_net.schema import ChampionEvaluated
 
 LONGEST_REASON = 400  # five lines of 80 columns; the whole reason stands in the results file
@@ -28,6 +29,17 @@ def brief(text: object, room: int) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 trial`, `1,234 trials`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def blocks_text(genome: Genome) -> str:
+    """How many sparse layers each residual block has and how many units inside, by the hidden layer
+    that it stands behind."""
+    told = [
+        f"{len(block.densities)} layers of {block.width} units behind hidden layer {place}"
+        for place, behind in enumerate(genome.blocks, start=1)
+        for block in behind
+    ]
+    return "; ".join(told) or "none"
 
 
 def accuracy(share: float) -> str:

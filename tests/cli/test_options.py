@@ -195,7 +195,6 @@ def test_fields_are_those_of_the_schema():
 NOT_BUILT_EXAMPLES = {
     "enable_growth": True,
     "growth_frequency": 5,
-    "enable_residual_blocks": True,
     "learning_rate_strategies": ["COSINE", "ULTIMATE"],
     "enable_profiling": True,
     "profiling_level": 1,

@@ -26,7 +26,6 @@ from structure_net.schema.not_built import NotBuilt
 ASKED: dict[str, list[Any]] = {
     "enable_growth": [True, "yes"],
     "growth_frequency": [5, 7],
-    "enable_residual_blocks": [True],
     "learning_rate_strategies": ["BASIC", "cosine,ultimate", ["ADVANCED"], "comprehensive"],
     "enable_profiling": [True],
     "profiling_level": [1, 2, "1"],

@@ -45,6 +45,7 @@ def _structure(best: FinalBest) -> list[tuple[str, Cell | str]]:
                 f"{place}.architecture",
             ),
         ),
+        ("residual blocks", words.blocks_text(genome)),
         ("density", f"{overall_density(genome):.4f} of all possible connections"),
         ("connections", count(best.connections, f"{place}.connections")),
         ("active parameters", count(best.active_parameters, f"{place}.active_parameters")),

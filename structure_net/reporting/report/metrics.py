@@ -26,7 +26,7 @@ def metrics(view: View) -> str:
                 + ("all of them" if measured.level == "full" else "the light ones")
                 + ", on samples of the training part. Layers stand with the input side first."
             ),
-            metric_pictures(measured.values, best.architecture),
+            metric_pictures(measured.values, best.genome.hidden_widths),
             element("details", summary + tables),
         ]
     )

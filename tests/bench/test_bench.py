@@ -88,7 +88,9 @@ def test_the_reference_computes_what_our_network_does(
         .genomes[0]
         .model_copy(update={"normalisation": normalisation, "activation": activation})
     )
-    network = awake(with_blocks(genome, [(0, "two_layer"), (1, "three_layer")]) if blocks else genome, 0)
+    if blocks:
+        genome = with_blocks(genome, [(0, "two_layer"), (1, "three_layer")])
+    network = awake(genome, 0)
     ((inputs, _),) = tensors_of(Parts.draw().validation(16))
     assert_close(MaskedNetwork(network)(inputs), network(inputs), rtol=1e-4, atol=1e-5)
 

@@ -58,10 +58,10 @@ def path_sums(graph: Graph, *, weighted: bool) -> PathSums:
 
 
 def edge_shares(graph: Graph, sums: PathSums, *, weighted: bool) -> list[np.ndarray]:
-    """The share of all paths that each edge carries, by bundle: F_u |w| B_v / total, for counts
-    without |w|; float64."""
+    """The share of all paths that each connection carries, by sparse layer: F_u |w| B_v / total,
+    for counts without |w|; float64."""
     shares = []
-    for bundle in graph.bundles:
+    for bundle in graph.connections:
         carried = sums.forward[bundle.sources] * sums.backward[bundle.targets]
         if weighted:
             carried *= bundle.weights
@@ -205,18 +205,18 @@ def _largest_unit(graph: Graph, sums: PathSums | Undetermined) -> Measurement:
     if len(graph.layers) == 2:
         return Measurement(NO_HIDDEN)
     if isinstance(sums, Undetermined):
-        return lost_by_layer(sums, len(graph.layers) - 2)
+        return lost_by_layer(sums, len(graph.hidden_layers))
     if not sums.total > 0:
-        return lost_by_layer(_NO_PATH, len(graph.layers) - 2)
+        return lost_by_layer(_NO_PATH, len(graph.hidden_layers))
     shares = sums.unit_shares
-    return _largest([shares[layer.start : layer.stop] for layer in graph.layers[1:-1]], "units")
+    return _largest([shares[layer.start : layer.stop] for layer in graph.hidden_layers], "units")
 
 
 def _largest_edge(graph: Graph, sums: PathSums | Undetermined, *, weighted: bool) -> Measurement:
     if isinstance(sums, Undetermined):
-        return lost_by_layer(sums, len(graph.bundles))
+        return lost_by_layer(sums, len(graph.connections))
     if not sums.total > 0:
-        return lost_by_layer(_NO_PATH, len(graph.bundles))
+        return lost_by_layer(_NO_PATH, len(graph.connections))
     return _largest(edge_shares(graph, sums, weighted=weighted), "connections")
 
 

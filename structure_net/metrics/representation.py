@@ -204,7 +204,7 @@ def participation_ratio(probe: Probe) -> Measurement:
 
 
 def _hidden(probe: Probe) -> list[Portrait]:
-    return [portrait(probe, index) for index in range(1, len(probe.layers))]
+    return [portrait(probe, place + 1) for place in probe.hidden_places]
 
 
 def _of_hidden(probe: Probe, values: list[Value]) -> Measurement:

@@ -198,7 +198,7 @@ def unit_utility(probe: Probe) -> Measurement:
     have none."""
     if not probe.hidden:
         return Measurement(Undetermined("there is no hidden layer"))
-    found = [unit_utilities(probe, index) for index in range(len(probe.hidden))]
+    found = [unit_utilities(probe, index) for index in probe.hidden_places]
     told = [
         {"quantiles": np.quantile(one, QUANTILES).tolist(), "useless": int((one == 0).sum())}
         for one in found

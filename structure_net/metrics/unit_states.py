@@ -124,7 +124,7 @@ def graph_dead(probe: Probe) -> Masks:
     from structure_net.metrics.graph import graph_of, reach_of
 
     useful = reach_of(probe).useful
-    return tuple(~useful[layer.start : layer.stop] for layer in graph_of(probe).layers[1:-1])
+    return tuple(~useful[layer.start : layer.stop] for layer in graph_of(probe).hidden_layers)
 
 
 def extrema(probe: Probe) -> Masks | Undetermined:

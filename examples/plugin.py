@@ -3,9 +3,10 @@
 import math
 from dataclasses import dataclass
 
-from structure_net import FITNESS, MUTATIONS, SELECTION, STRATEGIES
+from structure_net import FITNESS, MUTATIONS, SELECTION, STRATEGIES, metric
 from structure_net.genome import ScaleDensity, overall_density
 from structure_net.learning_rates import WarmUp
+from structure_net.metrics import Measurement
 
 
 @FITNESS.register("cheap")
@@ -38,3 +39,10 @@ class Steps:
 
 
 STRATEGIES.register("STEPS")((WarmUp(), Steps()))
+
+
+@metric("confidence", unit="share", low=0, high=1, better=None, level="light")
+def confidence(probe):
+    """Mean probability of the class that the network finds most likely."""
+    logits = probe.layers[-1].activations
+    return Measurement(float(logits.double().softmax(1).amax(1).mean()))

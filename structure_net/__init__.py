@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from structure_net.evolution import SELECTION as SELECTION
     from structure_net.genome import Genome as Genome
     from structure_net.learning_rates import STRATEGIES as STRATEGIES
+    from structure_net.metrics import METRICS as METRICS
+    from structure_net.metrics import metric as metric
     from structure_net.networks import Network as Network
     from structure_net.networks import build_network as build_network
     from structure_net.networks import load_network as load_network
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "FITNESS": ("evolution", "FITNESS"),
+    "METRICS": ("metrics", "METRICS"),
     "MUTATIONS": ("evolution", "MUTATIONS"),
     "SELECTION": ("evolution", "SELECTION"),
     "STRATEGIES": ("learning_rates", "STRATEGIES"),
@@ -45,6 +48,7 @@ _HOMES = {
     "build_network": ("networks", "build_network"),
     "load_dataset": ("datasets", "load"),
     "load_network": ("networks", "load_network"),
+    "metric": ("metrics", "metric"),
     "open_history": ("store", "open_history"),
     "resolve": ("schema", "resolve"),
     "resume": ("tournament", "resume"),

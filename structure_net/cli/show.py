@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from structure_net.cli.config import config_text
 from structure_net.cli.messages import command
 from structure_net.cli.resume import Run, run_directory
+from structure_net.cli.show_trial import print_trial
 from structure_net.errors import DONE, UsageError
 
 if TYPE_CHECKING:
@@ -31,11 +32,15 @@ def show(
     *,
     config: Annotated[bool, Flag, Parameter(help="every value with its origin")] = False,
     json: Annotated[bool, Flag, Parameter(help="the results as JSON")] = False,
+    trial: Annotated[int | None, Parameter(help="one trial, with its metrics")] = None,
 ) -> int:
     """Show a run, finished or not: progress, generations, the best, failures, files."""
     from structure_net.store import open_history
 
     directory = run_directory(run)
+    if trial is not None:
+        print_trial(directory, trial)
+        return DONE
     history = open_history(directory)
     if json and not config:
         print(_results_text(directory, history))

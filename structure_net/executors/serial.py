@@ -65,9 +65,10 @@ def failure_of(problem: Exception) -> Failure:
 
 
 def said(problem: BaseException) -> str:
-    """An exception in one line."""
+    """An exception in one line, with the notes that were added to it."""
     lines = str(problem).strip().splitlines()
-    return f"{type(problem).__name__}: {lines[0] if lines else 'no message'}"
+    notes = getattr(problem, "__notes__", [])
+    return " ".join([f"{type(problem).__name__}: {lines[0] if lines else 'no message'}", *notes])
 
 
 @contextmanager

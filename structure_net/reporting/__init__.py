@@ -15,6 +15,7 @@ from structure_net.reporting.markup import (
 from structure_net.reporting.plots import Axis, Chart, axis_of, drawing, legend
 from structure_net.reporting.report import REPORT, report_page, write_report
 from structure_net.reporting.results_file import champion_of, results_of
+from structure_net.reporting.trial_metrics import MetricRow, metric_rows
 from structure_net.reporting.words import retraining_text
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Axis",
     "Chart",
     "Console",
+    "MetricRow",
     "Mode",
     "axis_of",
     "bullets",
@@ -33,6 +35,7 @@ __all__ = [
     "facts",
     "heading",
     "legend",
+    "metric_rows",
     "paragraph",
     "report_page",
     "results_of",

@@ -26,6 +26,7 @@ def ending(
         yield from _champion(best, label, progress.tested)
     if progress.finished is not None:
         yield from _criteria(progress.finished.criteria)
+        yield from _metrics(progress)
         yield from _too_many_failures(progress)
     yield Line(f"Files in {directory}", "heading", whole=True)
     for path in files:
@@ -93,6 +94,14 @@ def _criteria(criteria: Sequence[Criterion]) -> Iterator[Line]:
         yield Line(f"Success criteria: {met} of {len(criteria)} met", "heading")
     for one in criteria:
         yield Line(f"{one.state + ':':<14}{one.name}: {one.figure}", STATE_ROLES[one.state], 2)
+
+
+def _metrics(progress: Progress) -> Iterator[Line]:
+    """What observing cost."""
+    took, wall = progress.metrics_seconds, progress.worker_seconds
+    if took and wall > 0:
+        shares = [f"{level} {took[level] / wall:.1%}" for level in sorted(took, reverse=True)]
+        yield Line(f"Metrics took of the workers' wall time: {', '.join(shares)}")
 
 
 def _too_many_failures(progress: Progress) -> Iterator[Line]:

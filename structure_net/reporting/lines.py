@@ -21,6 +21,7 @@ from structure_net.schema import (
     GenerationFinished,
     GenerationStarted,
     MemoryCleaned,
+    MetricsMeasured,
     MicroBatchReduced,
     Performer,
     RetrainingStarted,
@@ -131,6 +132,11 @@ def _(event: TrialStarted, _progress: Progress) -> Sequence[Shown]:
 @lines.register
 def _(_event: EpochFinished, _progress: Progress) -> Sequence[Shown]:
     return []  # the live rows show epochs; in a log they would be thousands of lines
+
+
+@lines.register
+def _(_event: MetricsMeasured, _progress: Progress) -> Sequence[Shown]:
+    return []  # dozens of numbers; `show` has them
 
 
 @lines.register

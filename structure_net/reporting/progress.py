@@ -14,6 +14,7 @@ from structure_net.schema import (
     Event,
     GenerationFinished,
     GenerationStarted,
+    MetricsMeasured,
     Performer,
     RetrainingStarted,
     TournamentFinished,
@@ -61,7 +62,8 @@ class Progress:
     """The state behind every line. `generation` counts from 0; `clock` gives seconds.
 
     `ended` and `failed` count the current generation's trials, `all_ended` and `all_failed` the
-    run's. `planned` is None until a GenerationStarted was read.
+    run's. `planned` is None until a GenerationStarted was read. `metrics_seconds` is the time that
+    measuring took in the search, by level, `worker_seconds` the wall time of all its workers.
     """
 
     def __init__(self, generations: int, epochs: int, clock: Callable[[], float]) -> None:
@@ -79,6 +81,8 @@ class Progress:
         self.performers: dict[int, Performer] = {}
         self.tested: ChampionEvaluated | None = None
         self.finished: TournamentFinished | None = None
+        self.metrics_seconds: dict[str, float] = {}
+        self.worker_seconds = 0.0
         self._clock = clock
         self._outcomes: set[int] = set()
         self._begun: float | None = None
@@ -98,6 +102,9 @@ class Progress:
                 self._start_trial(event)
             case EpochFinished() if event.trial in self.running:
                 self.running[event.trial].last = event
+            case MetricsMeasured() if not self.retraining:
+                before = self.metrics_seconds.get(event.level, 0.0)
+                self.metrics_seconds[event.level] = before + event.seconds
             case AttemptLost() if event.trial is not None:
                 self.running.pop(event.trial, None)
             case TrialPaused() if event.trial is not None:
@@ -112,6 +119,7 @@ class Progress:
             case GenerationFinished():
                 self.running.clear()
                 self.summary = event
+                self.worker_seconds += event.duration * event.capacity
                 self.performers = {one.id: one for one in event.top_performers}
             case RetrainingStarted():
                 self.retraining = True

@@ -132,7 +132,7 @@ def _final_best(history: History) -> FinalBest | None:
     best = champion_of(history)
     if best is None:
         return None
-    test = history.champion
+    test, measured = history.champion, history.metrics.get(best.id)
     return FinalBest(
         **{name: getattr(best, name) for name in Performer.model_fields},
         test_accuracy=test.test_accuracy if test else None,
@@ -140,6 +140,7 @@ def _final_best(history: History) -> FinalBest | None:
         test_hash=test.test_hash if test else None,
         retraining=test.retraining if test else (),
         network_file=f"networks/{best.id}.safetensors",
+        metrics=measured.values if measured else {},
     )
 
 
@@ -156,6 +157,7 @@ def _system_stats(history: History, seconds: float) -> SystemStats:
         peak_bytes=peak,
         worker_peak_bytes=dict(sorted(history.worker_peaks.items())),
         device_peak_bytes=_by_device(history.device_peaks),
+        metrics_shares=history.metrics_shares,
     )
 
 

@@ -18,6 +18,7 @@ from pydantic import (
 
 from structure_net.schema.augmentation import augmentation_text
 from structure_net.schema.space import Space
+from structure_net.schema.trial import MetricsLevel
 
 Preset = Literal["quick", "balanced", "full"]
 STRATEGIES = ("BASIC", "ADVANCED", "COMPREHENSIVE", "ULTIMATE", "CONSTANT", "COSINE")
@@ -91,7 +92,7 @@ class Config(BaseModel):
     metrics_frequency: int = Field(
         default=2, ge=1, le=1_000_000, description="epochs between measurements"
     )
-    metrics_level: Literal["light", "full"] = Field(
+    metrics_level: MetricsLevel = Field(
         default="light", description="which metrics are measured every time"
     )
     enable_profiling: bool = Field(default=True, description="profile processor, memory and time")

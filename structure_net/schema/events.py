@@ -11,13 +11,14 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from structure_net.genome import Genome
 from structure_net.schema.engine_table import EngineTable
 from structure_net.schema.trial import (
     Failure,
     Frozen,
+    MetricsLevel,
     OnlyIfGiven,
     PluginFile,
     Seconds,
@@ -121,6 +122,33 @@ class EpochFinished(Event):
     connections: int
     train_seconds: Seconds
     evaluate_seconds: Seconds
+
+
+class NotMeasured(Frozen):
+    """Stands where a metric has no number, with the reason."""
+
+    undetermined: str
+
+
+Figure = float | NotMeasured
+
+
+class Measured(Frozen):
+    """One metric: the network's number, one for each of its layers, and further plain data."""
+
+    total: Figure
+    layers: tuple[Figure, ...] = ()
+    detail: dict[str, Any] = Field(default_factory=dict)
+
+
+class MetricsMeasured(Event):
+    """What the metrics of a level said of a network after an epoch, by name. `epoch` counts from
+    0; `seconds` is what preparing and measuring took."""
+
+    epoch: int
+    level: MetricsLevel
+    values: dict[str, Measured]
+    seconds: Seconds
 
 
 class MicroBatchReduced(Event):
@@ -348,6 +376,7 @@ KINDS: dict[str, type[Event]] = {
         GenerationStarted,
         TrialStarted,
         EpochFinished,
+        MetricsMeasured,
         MicroBatchReduced,
         MemoryCleaned,
         TrialPaused,
@@ -410,6 +439,8 @@ def _stable(value: Any) -> Any:
         }
     if isinstance(value, tuple | list):
         return [_stable(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _stable(item) for name, item in value.items()}
     return value
 
 

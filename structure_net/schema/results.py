@@ -9,11 +9,12 @@ from pydantic import Field
 from structure_net.schema.events import (
     Criterion,
     DatasetFacts,
+    Measured,
     OperatorCount,
     Performer,
     Retrained,
 )
-from structure_net.schema.trial import Failure, Frozen, PluginFile
+from structure_net.schema.trial import Failure, Frozen, MetricsLevel, PluginFile
 
 RESULTS_VERSION = 1
 
@@ -60,20 +61,23 @@ class FrontEntry(Frozen):
 
 
 class FinalBest(Performer):
-    """The champion. Test figures are read once, after the search; null until then."""
+    """The champion. Test figures are read once, after the search; null until then. `metrics` are
+    those measured last, by name; empty where the run measured none."""
 
     test_accuracy: float | None = None
     test_samples: int | None = None
     test_hash: str | None = None
     retraining: tuple[Retrained, ...] = ()
     network_file: str | None = None
+    metrics: dict[str, Measured] = Field(default_factory=dict)
 
 
 class SystemStats(Frozen):
     """`total_experiments` counts trainings that finished. Utilisation is the measured busy share
     of each device in [0, 1]; `memory_usage` is the largest resident share of memory in percent.
     Peaks are in bytes: resident memory of each worker and of all of them added up, and what
-    tensors took on each CUDA device, its processes added up."""
+    tensors took on each CUDA device, its processes added up. `metrics_shares` is the share of the
+    workers' wall time that light and full measurements took, null before the first generation."""
 
     total_experiments: int
     experiments_per_second: float
@@ -83,6 +87,7 @@ class SystemStats(Frozen):
     peak_bytes: int
     worker_peak_bytes: dict[str, int]
     device_peak_bytes: dict[str, int]
+    metrics_shares: dict[MetricsLevel, float] | None = None
 
 
 class FailureEntry(Frozen):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from structure_net.genome import Edit, Genome
 
 Failure = Literal["killed", "out_of_memory", "stalled", "node_lost", "diverged", "error", "invalid"]
+MetricsLevel = Literal["light", "full"]
 # Causes outside the trial: the same trial may succeed when it is run again.
 OUTSIDE_CAUSES: frozenset[str] = frozenset({"killed", "out_of_memory", "stalled", "node_lost"})
 
@@ -77,7 +78,8 @@ class Trial(Frozen):
 class TrainingPlan(Frozen):
     """What all trials of a run share; a worker gets it once. Folders are this machine's.
 
-    `keep_states` asks for the optimizer's state beside each saved network.
+    `keep_states` asks for the optimizer's state beside each saved network. Metrics are measured
+    every `metrics_frequency` epochs, None for never.
     """
 
     run_seed: int = Field(ge=0)
@@ -93,6 +95,8 @@ class TrainingPlan(Frozen):
     gradient_checkpointing: bool = False
     memory_cleanup_frequency: int = Field(default=10, ge=1)
     plugins: tuple[str, ...] = ()
+    metrics_frequency: int | None = Field(default=None, ge=1)
+    metrics_level: MetricsLevel = "light"
 
 
 class PluginFile(Frozen):

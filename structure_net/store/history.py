@@ -12,6 +12,8 @@ from structure_net.schema import (
     EpochFinished,
     Event,
     GenerationFinished,
+    MetricsLevel,
+    MetricsMeasured,
     Resolved,
     RetrainingStarted,
     TournamentFinished,
@@ -31,7 +33,8 @@ class History:
     """A fold over events. `running` are trials that started and have no outcome yet; `paused`
     holds, by trial and epochs done, the pauses of the generation that is going on;
     `worker_peaks` holds the largest resident bytes of each worker, `device_peaks` the largest
-    allocated ones of its CUDA device."""
+    allocated ones of its CUDA device; `metrics` the last measurement of each trial,
+    `metrics_seconds` the time that measuring took in the search."""
 
     started: TournamentStarted | None = None
     generations: list[GenerationFinished] = field(default_factory=list)
@@ -41,6 +44,8 @@ class History:
     attempts: dict[int, int] = field(default_factory=dict)
     paused: dict[tuple[int, int], TrialPaused] = field(default_factory=dict)
     last_epoch: dict[int, EpochFinished] = field(default_factory=dict)
+    metrics: dict[int, MetricsMeasured] = field(default_factory=dict)
+    metrics_seconds: dict[MetricsLevel, float] = field(default_factory=dict)
     worker_peaks: dict[str, int] = field(default_factory=dict)
     device_peaks: dict[str, int] = field(default_factory=dict)
     retraining: RetrainingStarted | None = None
@@ -96,6 +101,8 @@ class History:
                 self.attempts[number] = max(event.attempt or 1, self.attempts.get(number, 0))
             case EpochFinished(trial=int(number)):
                 self.last_epoch[number] = event
+            case MetricsMeasured(trial=int(number)):
+                self._add_metrics(number, event)
             case TrialPaused(trial=int(number)):
                 self.paused[number, event.result.stopped_after or 0] = event
                 self.running.pop(number, None)
@@ -123,6 +130,21 @@ class History:
                 self.finished = event
             case _:
                 pass
+
+    def _add_metrics(self, number: int, event: MetricsMeasured) -> None:
+        self.metrics[number] = event
+        if self.retraining is None:
+            before = self.metrics_seconds.get(event.level, 0.0)
+            self.metrics_seconds[event.level] = before + event.seconds
+
+    @property
+    def metrics_shares(self) -> dict[MetricsLevel, float] | None:
+        """Share of the workers' wall time that measurements of each level took in the generations
+        that ended; None before the first or without metrics."""
+        wall = sum(event.duration * event.capacity for event in self.generations)
+        if wall <= 0 or not self.metrics_seconds:
+            return None
+        return {level: took / wall for level, took in sorted(self.metrics_seconds.items())}
 
 
 def _raise(peaks: dict[str, int], worker: str, value: int) -> None:

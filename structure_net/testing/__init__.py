@@ -6,7 +6,8 @@ pass the same checks.
 """
 
 from structure_net.testing.fitness import check_fitness
+from structure_net.testing.metric import check_metric
 from structure_net.testing.mutation import check_mutation
 from structure_net.testing.selection import check_selection
 
-__all__ = ["check_fitness", "check_mutation", "check_selection"]
+__all__ = ["check_fitness", "check_metric", "check_mutation", "check_selection"]

@@ -9,10 +9,11 @@ from structure_net.errors import DataError
 from structure_net.evolution import FITNESS, MUTATIONS, SELECTION
 from structure_net.files import atomic_write
 from structure_net.learning_rates import STRATEGIES
+from structure_net.metrics import METRICS
 from structure_net.plugins import Plugin, load_plugins
 from structure_net.schema import Config, PluginFile
 
-FAMILIES = (FITNESS, SELECTION, MUTATIONS, STRATEGIES)
+FAMILIES = (FITNESS, SELECTION, MUTATIONS, STRATEGIES, METRICS)
 FOLDER = "plugins"
 
 

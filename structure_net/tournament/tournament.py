@@ -313,6 +313,10 @@ class Tournament:
             mixed_precision=self.config.mixed_precision,
             gradient_checkpointing=self.config.gradient_checkpointing,
             plugins=copies(self.directory, self._plugins),
+            metrics_frequency=(
+                self.config.metrics_frequency if self.config.enable_comprehensive_metrics else None
+            ),
+            metrics_level=self.config.metrics_level,
         )
 
     def _check_same(self, trial: Trial) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from structure_net.datasets import Dataset, split
 from structure_net.engine import AdamW, Batches, BatchPlan, Learner
@@ -27,7 +28,9 @@ from structure_net.training.inheritance import inherited
 
 @dataclass(frozen=True)
 class Classroom:
-    """The place of training in one process: a plan, the data on one device, a name."""
+    """The place of training in one process: a plan, the data on one device, a name.
+    `training_rows` are the samples that are trained on, `probe_sets` those that metrics look at, of
+    the last generation that asked."""
 
     plan: TrainingPlan
     dataset: Dataset
@@ -35,6 +38,8 @@ class Classroom:
     usable_inputs: np.ndarray
     device: str
     worker: str
+    training_rows: np.ndarray
+    probe_sets: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, plan: TrainingPlan, device: str, worker: str) -> Classroom:
@@ -43,7 +48,7 @@ class Classroom:
         parts = split(dataset, plan.validation_fraction, plan.run_seed)
         batching = BatchPlan(plan.run_seed, plan.batch_size, plan.augmentation)
         batches = Batches(dataset, parts, batching, device)
-        return cls(plan, dataset, batches, batches.usable_inputs(), device, worker)
+        return cls(plan, dataset, batches, batches.usable_inputs(), device, worker, parts.train)
 
     def learner(self, trial: Trial) -> Learner:
         """The network of a trial, fresh or from its parents' weights, with its optimizer."""

@@ -18,6 +18,7 @@ from structure_net.genome import forward_flop
 from structure_net.schema import Cohort, EpochFinished, Event, MicroBatchReduced, TrialFailed
 from structure_net.training.classroom import Classroom
 from structure_net.training.memory import clean, reset_peaks
+from structure_net.training.observation import observed
 from structure_net.training.paused import paused, paused_file, take_up
 from structure_net.training.student import Student, invalid, started
 
@@ -56,7 +57,10 @@ def train(cohort: Cohort, room: Classroom) -> Iterator[Event]:
             yield event
             if isinstance(event, TrialFailed):
                 students.remove(student)
-            elif epoch + 1 == student.trial.epochs:
+                continue
+            if (found := observed(student, room, epoch)) is not None:
+                yield found
+            if epoch + 1 == student.trial.epochs:
                 students.remove(student)
                 yield student.finished(room)
             elif epoch + 1 == end:

@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("genome",),
     ("schema",),
     ("store", "evolution", "datasets", "networks"),
-    ("engine", "learning_rates", "reporting"),
+    ("engine", "learning_rates", "metrics", "reporting"),
     ("training",),
     ("executors",),
     ("tournament",),

@@ -16,8 +16,12 @@ from structure_net.schema import (
     Event,
     GenerationFinished,
     GenerationStarted,
+    Measured,
     MemoryCleaned,
+    MetricsLevel,
+    MetricsMeasured,
     MicroBatchReduced,
+    NotMeasured,
     OperatorCount,
     Performer,
     PluginFile,
@@ -127,6 +131,25 @@ def trial_started(
         engine="csr",
         worker=worker,
         device="cpu",
+    )
+
+
+def metrics_measured(number: int, epoch: int, level: MetricsLevel = "light") -> MetricsMeasured:
+    """One metric with numbers and one without."""
+    none = NotMeasured(undetermined="only units with tanh saturate")
+    rates = Measured(total=0.4, layers=(0.5, 0.3), detail={"histogram": [[1, 2], [0, 3]]})
+    return MetricsMeasured(
+        generation=0,
+        trial=number,
+        attempt=1,
+        step=epoch + 1,
+        epoch=epoch,
+        level=level,
+        values={
+            "firing_rate": rates,
+            "saturated_fraction": Measured(total=none, layers=(none, none)),
+        },
+        seconds=0.25 if level == "light" else 1.5,
     )
 
 
@@ -335,6 +358,8 @@ def whole_run() -> list[Event]:
     ]
     first += [epoch_finished(number, epoch) for epoch in range(10) for number in range(3)]
     first += [
+        metrics_measured(0, 1),
+        metrics_measured(0, 9, "full"),
         micro_batch_reduced(2),
         memory_cleaned(0),
         attempt_lost(3),

@@ -33,6 +33,7 @@ VOLATILE_OF_A_RESULT = {
 VOLATILE = {
     "TournamentStarted": {"package_version", "execution", "environment"},
     "TrialStarted": {"worker", "device"},
+    "MetricsMeasured": {"seconds"},
     "EpochFinished": {"train_seconds", "evaluate_seconds"},
     "TrialPaused": {"worker", "state_sha256", *VOLATILE_OF_A_RESULT},
     "TrialStopped": VOLATILE_OF_A_RESULT,
@@ -204,11 +205,11 @@ def _other(value: Any) -> list[Any]:
         case float():
             return [value / 2 + 0.01]
         case str():
-            return [value + "x", "killed"]
+            return [value + "x", "killed", "light"]
         case None:
             return [1, 0.5, "x"]
         case dict():
-            return [{**value, "new": 1}]
+            return [{**value, "new": 1}, *({**value, "new": one} for one in value.values())]
         case [] | [*_]:
             return [[*value, *value[:1]], value[:-1], [*value, "x"], [*value, 1]]
     return []

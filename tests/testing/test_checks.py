@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from structure_net.errors import UsageError
 from structure_net.evolution import FITNESS, MUTATIONS, SELECTION
 from structure_net.genome import Genome, ResizeLayer, ScaleDensity
+from structure_net.metrics import METRICS, Measurement, Metric, Probe, Undetermined, metric
 from structure_net.plugins import load_plugins
-from structure_net.testing import check_fitness, check_mutation, check_selection
+from structure_net.testing import check_fitness, check_metric, check_mutation, check_selection
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "plugin.py"
 GENOMES = 100_000  # over all operators together
@@ -37,11 +39,18 @@ def test_every_mutation_keeps_its_contract(name: str) -> None:
     assert check_mutation(MUTATIONS.get(name), cases=cases) > cases / 2
 
 
+@pytest.mark.parametrize("name", [*METRICS])
+def test_every_metric_keeps_its_contract(name: str) -> None:
+    check_metric(METRICS.get(name))
+    assert name in METRICS
+
+
 def test_the_example_keeps_its_contracts(registries: None) -> None:
     load_plugins([EXAMPLE])
     check_fitness(FITNESS.get("cheap"))
     check_selection(SELECTION.get("elite-and-luck"))
     assert check_mutation(MUTATIONS.get("thin_out")) > 300
+    check_metric(METRICS.get("confidence"))
 
 
 def drawing(part: Any) -> Any:
@@ -132,3 +141,40 @@ def widened(genome: Genome, world: Any, generator: np.random.Generator) -> Any:
 def test_a_mutation_that_breaks_its_contract_is_noticed(mutation: Any, words: str) -> None:
     with pytest.raises(AssertionError, match=words):
         check_mutation(mutation, cases=20)
+
+
+def spoiling(probe: Probe) -> Measurement:
+    probe.layers[0].weights[:] = 0
+    return Measurement(0.5)
+
+
+def wanting_gradients(probe: Probe) -> Measurement:
+    probe.layers[0].z.requires_grad_()
+    return Measurement(0.5)
+
+
+@pytest.mark.parametrize(
+    ("measure", "words"),
+    [
+        (lambda probe: 0.5, "is no Measurement"),
+        (lambda probe: Measurement(float("nan")), "Where there is no number"),
+        (lambda probe: Measurement(0.5, (0.1, float("inf"))), "Where there is no number"),
+        (lambda probe: Measurement(1.5), "outside 0 to 1"),
+        (lambda probe: Measurement(0.5, (-0.1,)), "outside 0 to 1"),
+        (lambda probe: Measurement(Undetermined(" ")), "without a reason"),
+        (lambda probe: Measurement(np.random.default_rng().random()), "two measurements"),
+        (lambda probe: Measurement(random.random()), "two measurements"),
+        (lambda probe: Measurement(np.random.rand() * 0), "global generator of numpy"),
+        (spoiling, "the probe was changed"),
+        (wanting_gradients, "to want gradients"),
+    ],
+)
+def test_a_metric_that_breaks_its_contract_is_noticed(measure: Any, words: str) -> None:
+    declared = Metric("odd", "Odd.", "share", 0, 1, None, "light", measure)
+    with pytest.raises(AssertionError, match=words):
+        check_metric(declared)
+
+
+def test_a_metric_says_what_it_measures(registries: None) -> None:
+    with pytest.raises(UsageError, match="wants a docstring"):
+        metric("silent", unit="share", low=0, high=1, better=None)(lambda probe: Measurement(0.0))

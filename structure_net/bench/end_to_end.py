@@ -18,7 +18,7 @@ from structure_net.bench.data import tensors_of
 from structure_net.bench.reference import Apprentice, masked, torch_as
 from structure_net.bench.workloads import Workload
 from structure_net.errors import RunFailedError
-from structure_net.learning_rates import Moment, pace
+from structure_net.learning_rates import Moment, pace, strategy_of
 from structure_net.networks import build_network
 from structure_net.schema import GenerationFinished, TrialResult, TrialStarted, resolve
 from structure_net.tournament import Tournament, start
@@ -72,6 +72,7 @@ def hold(contest: Contest, cores: int, engines: Sequence[str]) -> Held:
             device="cpu",
             workers=cores,
             inherit="none",  # the reference begins with fresh weights
+            learning_rate_strategies=("COSINE",),  # and has one rate for all connections
             engine=engines[0] if len(engines) == 1 else "auto",
             out=Path(folder) / "run",
         )
@@ -138,6 +139,6 @@ def train_alike(held: Held, *, strong: bool, threads: int) -> tuple[float, list[
 def _pace(apprentice: Apprentice, result: TrialResult, progress: float) -> None:
     """The learning rate that the trial had at this step."""
     genome = result.genome
-    rate = genome.base_learning_rate * pace(genome.strategy, Moment(progress))
+    rate = genome.base_learning_rate * pace(strategy_of(genome.strategy), Moment(progress))
     for group in apprentice.optimizer.param_groups:
         group["lr"] = rate

@@ -62,12 +62,14 @@ from structure_net.schema.results import (
     results_schema,
 )
 from structure_net.schema.space import Space
+from structure_net.schema.strategy_text import is_list, schedule_parts
 from structure_net.schema.trial import (
     OUTSIDE_CAUSES,
     WHOLE,
     Cohort,
     Failure,
     Inheritance,
+    LearningRateControl,
     MetricsLevel,
     PluginFile,
     Segment,
@@ -107,6 +109,7 @@ __all__ = [
     "GenerationSummary",
     "Given",
     "Inheritance",
+    "LearningRateControl",
     "Ledger",
     "Measured",
     "MemoryCleaned",
@@ -146,9 +149,11 @@ __all__ = [
     "event_line",
     "explain",
     "flat_values",
+    "is_list",
     "read_event",
     "read_line",
     "resolve",
     "results_schema",
+    "schedule_parts",
     "validated",
 ]

@@ -126,13 +126,16 @@ class TrialStarted(Event):
 
 
 class EpochFinished(Event):
-    """`epoch` counts from 0; losses in nats a sample, the rate is the last step's pace x base."""
+    """`epoch` counts from 0; losses in nats a sample, the rate is the last step's pace x base.
+    `layer_rates` are the mean rates of each sparse layer's connections at that step, to 6 digits;
+    empty in runs from before they were kept."""
 
     epoch: int
     train_loss: float
     validation_loss: float
     validation_accuracy: float
     learning_rate: float
+    layer_rates: tuple[float, ...] = ()
     connections: int
     train_seconds: Seconds
     evaluate_seconds: Seconds

@@ -36,18 +36,9 @@ def _any(_value: Any) -> bool:
     return True
 
 
-MISSING_STRATEGIES = ("BASIC", "ADVANCED", "COMPREHENSIVE", "ULTIMATE")
-
-
 NOT_BUILT: tuple[NotBuilt, ...] = (
     NotBuilt("enable_growth", _on, False, "growth"),
     NotBuilt("growth_frequency", _any, inert=True),
-    NotBuilt(
-        "learning_rate_strategies",
-        lambda names: any(name.upper() in MISSING_STRATEGIES for name in names),
-        ("COSINE",),
-        "adaptive learning-rate strategies",
-    ),
     NotBuilt("enable_profiling", _on, False, "profiling"),
     NotBuilt("profiling_level", lambda level: level > 0, 0),
     NotBuilt("from_hunt", lambda run: run is not None, None),

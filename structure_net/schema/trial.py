@@ -10,6 +10,7 @@ from structure_net.genome import Edit, Genome
 
 Failure = Literal["killed", "out_of_memory", "stalled", "node_lost", "diverged", "error", "invalid"]
 MetricsLevel = Literal["light", "full"]
+LearningRateControl = Literal["none", "shuffled"]
 # Causes outside the trial: the same trial may succeed when it is run again.
 OUTSIDE_CAUSES: frozenset[str] = frozenset({"killed", "out_of_memory", "stalled", "node_lost"})
 
@@ -79,7 +80,8 @@ class TrainingPlan(Frozen):
     """What all trials of a run share; a worker gets it once. Folders are this machine's.
 
     `keep_states` asks for the optimizer's state beside each saved network. Metrics are measured
-    every `metrics_frequency` epochs, None for never.
+    every `metrics_frequency` epochs, None for never. `learning_rate_control`: as the strategies
+    say, or shuffled as a placebo.
     """
 
     run_seed: int = Field(ge=0)
@@ -97,6 +99,7 @@ class TrainingPlan(Frozen):
     plugins: tuple[str, ...] = ()
     metrics_frequency: int | None = Field(default=None, ge=1)
     metrics_level: MetricsLevel = "light"
+    learning_rate_control: LearningRateControl = "none"
 
 
 class PluginFile(Frozen):

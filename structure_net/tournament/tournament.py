@@ -320,6 +320,7 @@ class Tournament:
                 self.config.metrics_frequency if self.config.enable_comprehensive_metrics else None
             ),
             metrics_level=self.config.metrics_level,
+            learning_rate_control=self.config.learning_rate_control,
         )
 
     def _check_same(self, trial: Trial) -> None:

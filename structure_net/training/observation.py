@@ -1,20 +1,25 @@
-"""Metrics of a trial on its way. A run with metrics trains to the same bits as one without."""
+"""Metrics of a trial on its way. A run with metrics trains to the same bits as one without, but for
+strategies with a schedule that looks at extrema: those are told what was measured."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from structure_net.engine import Engine
+from structure_net.learning_rates import ExtremaProximity
 from structure_net.metrics import (
     METRICS,
     Measurement,
     Probe,
     Undetermined,
     Value,
+    extrema,
     measure,
     probe,
 )
@@ -30,6 +35,7 @@ from structure_net.seeding import derive
 from structure_net.training.classroom import Classroom, ProbeSet
 from structure_net.training.student import Student
 
+EXTREMA = "extrema_ratio"  # the metric that schedules look at
 PROBE_SAMPLES = 2048  # enough to tell a rate below 0.5 % from one above, few enough to be cheap
 
 
@@ -53,12 +59,38 @@ def observed(
         path=(generation, "probe"),
         first_products=engine.first_products(network, batches),
     )
-    values = measured(seen, level)
+    found = measure(seen, level)
+    remember_extrema(student, seen, found[EXTREMA].total)
+    values = {name: _stored(one) for name, one in found.items()}
     seconds = time.perf_counter() - began
     student.seconds += seconds
     return MetricsMeasured(
         **student.place, step=epoch + 1, epoch=epoch, level=level, values=values, seconds=seconds
     )
+
+
+def remember_extrema(student: Student, seen: Probe, ratio: Value) -> None:
+    """What schedules may look at: the extrema ratio, and the units it counts for those that ask."""
+    masks = None
+    if any(isinstance(one, ExtremaProximity) for one in student.rates.schedules):
+        masks = extrema(seen)
+    student.past = replace(
+        student.past,
+        extrema_ratio=None if isinstance(ratio, Undetermined) else float(ratio),
+        extrema=None
+        if masks is None or isinstance(masks, Undetermined)
+        else _by_sparse_layer(seen, masks),
+    )
+
+
+def _by_sparse_layer(
+    seen: Probe, masks: Iterable[Bool[np.ndarray, " _"]]
+) -> tuple[Bool[np.ndarray, " _"], ...]:
+    """Extreme units of each sparse layer but the last, from those of the hidden layers."""
+    hidden, found = iter(masks), list[np.ndarray]()
+    for place, layer in enumerate(seen.layers[:-1]):
+        found.append(found[place - layer.skip] if layer.skip else next(hidden))
+    return tuple(found)
 
 
 def probe_set(room: Classroom, generation: int) -> ProbeSet:

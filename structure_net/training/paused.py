@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from structure_net.errors import ModelFileError
 from structure_net.files import atomic_write
+from structure_net.learning_rates import Growth, Past
 from structure_net.networks import network_tensors, tensors_sha256
 from structure_net.schema import TrialPaused
 from structure_net.training.classroom import Classroom
@@ -56,6 +59,7 @@ def save_state(student: Student, path: Path) -> str:
         "cost": student.cost,
         "seconds": student.seconds,
         "micro_batch": student.micro_batch,
+        "past": _past_json(student.past),
     }
     tensors = {name: one.detach().cpu().numpy() for name, one in _tensors(student).items()}
     content = bytes(save(tensors, {"numbers": json.dumps(numbers)}))
@@ -100,6 +104,24 @@ def take_up(student: Student, path: Path) -> None:
     student.learner.optimizer.steps = numbers["steps"]
     student.first_loss, student.cost = numbers["first_loss"], numbers["cost"]
     student.seconds, student.micro_batch = numbers["seconds"], numbers["micro_batch"]
+    student.past = _past_of(numbers["past"])
+
+
+def _past_json(past: Past) -> dict[str, Any]:
+    """What schedules remember, as JSON values: floats come back to the bit."""
+    extrema = None if past.extrema is None else [mask.tolist() for mask in past.extrema]
+    return {**asdict(past), "extrema": extrema}
+
+
+def _past_of(told: dict[str, Any]) -> Past:
+    masks, growth = told["extrema"], told["growth"]
+    return Past(
+        tuple(told["train_losses"]),
+        tuple(told["validation_losses"]),
+        told["extrema_ratio"],
+        None if masks is None else tuple(np.array(mask, dtype=bool) for mask in masks),
+        tuple(Growth(**event) for event in growth),
+    )
 
 
 def _tensors(student: Student) -> dict[str, Tensor]:
@@ -108,5 +130,5 @@ def _tensors(student: Student) -> dict[str, Tensor]:
         "values": student.learner.network.values,
         "first_moment": optimizer.first_moment,
         "second_moment": optimizer.second_moment,
-        "multiplier": optimizer.multiplier,
+        "age": optimizer.age,
     }

@@ -110,7 +110,7 @@ def test_what_was_there_stays_to_the_bit(kind: BlockKind) -> None:
     kept = np.concatenate(
         [np.full(size, i % len(grown.parts) not in new) for i, size in enumerate(sizes)]
     )
-    for name in ("first_moment", "second_moment", "multiplier"):
+    for name in ("first_moment", "second_moment", "age"):
         assert getattr(state, name)[kept].tobytes() == getattr(before, name).tobytes()
     assert (state.second_moment > 0).all()
 

@@ -66,7 +66,7 @@ class Rates:
             found = multipliers(self.schedules, moment)
             if placebo:
                 found = shuffled(found, derive(trial.seed, "placebo", epoch))
-            flat = found.flat(trial.genome.architecture[1:])
+            flat = found.flat(trial.genome.bias_counts)
         self._set(flat, done, min(rates))
         self.of_layers = self._means(flat)
         return rates
@@ -118,21 +118,23 @@ class Rates:
         states, weights, biases = [], 0, network.connection_count
         for index, (pointers, columns) in enumerate(self._lists):
             own = slice(weights, weights + len(columns))
-            units = len(pointers) - 1
+            plan, count = network.genome.plans[index], network.genome.bias_counts[index]
+            # Its oldest unit: those that came later are younger than the layer. The last layer of
+            # a block has no biases: its oldest connection.
+            oldest = age[biases : biases + count] if count else age[own]
             states.append(
                 LayerState(
                     index=index,
-                    sources=network.genome.architecture[index],
+                    sources=plan.sources,
                     row_pointers=pointers,
                     columns=columns,
-                    # Its oldest unit: those that came later are younger than the layer.
-                    age_epochs=float(age[biases : biases + units].max()) / steps,
+                    age_epochs=float(oldest.max()) / steps,
                     age_steps=age[own].astype(np.float64),
                     grown=grown[own],
                     learnt=_part(learnt, own),
                 )
             )
-            weights, biases = own.stop, biases + units
+            weights, biases = own.stop, biases + count
         return tuple(states)
 
     @cached_property

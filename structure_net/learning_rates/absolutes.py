@@ -23,7 +23,7 @@ class SparsityAwareness(Absolute):
     reference: float = 128.0
 
     def __call__(self, moment: Moment, layer: LayerState) -> Shares:
-        return layer.of_units(np.clip(self.reference / np.maximum(layer.fan_in, 1), 1 / 8, 8.0))
+        return layer.of_units(np.clip(self.reference / layer.fan_in, 1 / 8, 8.0))
 
 
 @schedule("progressive_freezing")

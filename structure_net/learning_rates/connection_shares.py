@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from structure_net.learning_rates.moment import LayerState, Moment
 from structure_net.learning_rates.schedule import ConnectionShare, Shares, schedule
@@ -137,17 +137,16 @@ class TrustRatio(ConnectionShare):
     highest: float = 10.0
 
     def __call__(self, moment: Moment, layer: LayerState) -> Shares:
-        learnt = layer.learnt()
-        weights, directions = _norms(learnt.weights, layer), _norms(learnt.directions, layer)
+        learnt, fan_in = layer.learnt(), layer.fan_in
+        weights, directions = _norms(learnt.weights, fan_in), _norms(learnt.directions, fan_in)
         both = (weights > 0) & (directions > 0)
-        ratios = np.divide(weights, directions, out=np.ones(len(both)), where=both)
+        ratios = np.divide(weights, directions, out=np.ones(len(fan_in)), where=both)
         return layer.of_units(np.clip(ratios, self.lowest, self.highest))
 
 
-def _norms(values: Shares, layer: LayerState) -> Float[np.ndarray, " units"]:
-    """Of each row; 0 of a unit without connections."""
-    fed = layer.fan_in > 0
-    norms = np.zeros(len(fed))
-    squares = values.astype(np.float64) ** 2
-    norms[fed] = np.sqrt(np.add.reduceat(squares, layer.row_pointers[:-1][fed]))
+def _norms(values: Shares, fan_in: Int[np.ndarray, " units"]) -> Float[np.ndarray, " units"]:
+    """Of each row; 0 for a unit without a connection, which the end of a block may have."""
+    units = np.repeat(np.arange(len(fan_in)), fan_in)
+    squares = np.bincount(units, values.astype(np.float64) ** 2, minlength=len(fan_in))
+    norms: np.ndarray = np.sqrt(squares)
     return norms

@@ -21,8 +21,7 @@ class Growth:
 @dataclass(frozen=True)
 class Past:
     """What a trial has seen so far. Mean losses in nats, one an epoch; the extrema ratio and the
-    extreme units of each sparse layer but the last are those measured last, None where they are
-    undetermined. The sums that end a residual block count as the units that it stands behind."""
+    extreme units of each hidden layer are those measured last, None where they are undetermined."""
 
     train_losses: tuple[float, ...] = ()
     validation_losses: tuple[float, ...] = ()

@@ -4,17 +4,17 @@ strategies with a schedule that looks at extrema: those are told what was measur
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 from structure_net.engine import Engine
 from structure_net.learning_rates import ExtremaProximity
 from structure_net.metrics import (
     METRICS,
+    Masks,
     Measurement,
     Probe,
     Undetermined,
@@ -77,20 +77,17 @@ def remember_extrema(student: Student, seen: Probe, ratio: Value) -> None:
     student.past = replace(
         student.past,
         extrema_ratio=None if isinstance(ratio, Undetermined) else float(ratio),
-        extrema=None
-        if masks is None or isinstance(masks, Undetermined)
-        else _by_sparse_layer(seen, masks),
+        extrema=_by_layer(seen, masks),
     )
 
 
-def _by_sparse_layer(
-    seen: Probe, masks: Iterable[Bool[np.ndarray, " _"]]
-) -> tuple[Bool[np.ndarray, " _"], ...]:
-    """Extreme units of each sparse layer but the last, from those of the hidden layers."""
-    hidden, found = iter(masks), list[np.ndarray]()
-    for place, layer in enumerate(seen.layers[:-1]):
-        found.append(found[place - layer.skip] if layer.skip else next(hidden))
-    return tuple(found)
+def _by_layer(seen: Probe, masks: Masks | Undetermined | None) -> Masks | None:
+    """A mask for every sparse layer but the last: the units that end a block are in none."""
+    if masks is None or isinstance(masks, Undetermined):
+        return None
+    found = dict(zip(seen.hidden_places, masks, strict=True))
+    units = [layer.connections.units for layer in seen.layers[:-1]]
+    return tuple(found.get(place, np.zeros(count, bool)) for place, count in enumerate(units))
 
 
 def probe_set(room: Classroom, generation: int) -> ProbeSet:

@@ -116,13 +116,12 @@ class Rates:
         grown = self._grown(done)
         learnt = cache(self._learnt)
         states, weights, biases = [], 0, network.connection_count
-        for index, ((pointers, columns), plan) in enumerate(
-            zip(self._lists, network.genome.plans, strict=True)
-        ):
+        for index, (pointers, columns) in enumerate(self._lists):
             own = slice(weights, weights + len(columns))
-            # Its oldest unit: those that came later are younger than the layer. The end of a
-            # residual block has no biases to tell; there it is the oldest connection.
-            oldest = age[biases : biases + plan.biases] if plan.biases else age[own]
+            plan, count = network.genome.plans[index], network.genome.bias_counts[index]
+            # Its oldest unit: those that came later are younger than the layer. The last layer of
+            # a block has no biases: its oldest connection.
+            oldest = age[biases : biases + count] if count else age[own]
             states.append(
                 LayerState(
                     index=index,
@@ -135,7 +134,7 @@ class Rates:
                     learnt=_part(learnt, own),
                 )
             )
-            weights, biases = own.stop, biases + plan.biases
+            weights, biases = own.stop, biases + count
         return tuple(states)
 
     @cached_property

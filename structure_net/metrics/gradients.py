@@ -6,9 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from structure_net.metrics.gain import layer_candidates, layer_signals
-from structure_net.metrics.graph import led_on
 from structure_net.metrics.pairs import Pairs, group_sizes, live_pairs, mean_products
-from structure_net.metrics.probe import Probe, ProbedLayer
+from structure_net.metrics.probe import Probe, ProbedLayer, led_on
 
 # Groups of samples between which a gradient's noise is seen: of 2,048 samples each is as large as
 # a training batch of 256.

@@ -6,7 +6,6 @@ none of them knows what made an edge: it costs one look at each edge, O(connecti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -130,20 +129,6 @@ def _graph(probe: Probe) -> Graph:
         )
     sums = frozenset(index + 1 for index, layer in enumerate(probe.layers) if layer.skip)
     return Graph(layers, tuple(bundles), sums)
-
-
-def led_on(probe: Probe, weights: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
-    """For each sparse layer but the last, connections out of what each of its units gives, also
-    those out of the sums of residual blocks behind it; with `weights`, one for each connection of
-    each layer, their sums."""
-    around, found = probe.around, dict[int, np.ndarray]()
-    for index in reversed(range(len(probe.layers) - 1)):
-        lists = probe.layers[index + 1].connections
-        own = None if weights is None else weights[index + 1]
-        found[index] = np.bincount(lists.columns, weights=own, minlength=lists.sources)
-        if index in around:
-            found[index] = found[index] + found[around[index]]
-    return [found[index] for index in range(len(found))]
 
 
 def weights_finite(graph: Graph) -> Undetermined | None:

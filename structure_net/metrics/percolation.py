@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float, Int
 
-from structure_net.metrics.graph import NO_CONNECTION, NO_HIDDEN, Graph, graph_of, led_on
+from structure_net.metrics.graph import NO_CONNECTION, NO_HIDDEN, Graph, graph_of
 from structure_net.metrics.measurement import Measurement
 from structure_net.metrics.metric import metric
-from structure_net.metrics.probe import Probe
+from structure_net.metrics.probe import Probe, led_on
 
 DRAWS = 5
 STEPS = 10  # 0, 10, …, 90 % removed, and 100 %, where nothing is left

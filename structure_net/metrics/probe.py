@@ -190,6 +190,20 @@ def probe(
     )
 
 
+def led_on(probe: Probe, weights: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
+    """For each sparse layer but the last, connections out of what each of its units gives, also
+    those out of the sums of residual blocks behind it; with `weights`, one for each connection of
+    each layer, their sums."""
+    around, found = probe.around, dict[int, np.ndarray]()
+    for index in reversed(range(len(probe.layers) - 1)):
+        lists = probe.layers[index + 1].connections
+        own = None if weights is None else weights[index + 1]
+        found[index] = np.bincount(lists.columns, weights=own, minlength=lists.sources)
+        if index in around:
+            found[index] = found[index] + found[around[index]]
+    return [found[index] for index in range(len(found))]
+
+
 def _check(network: Network, inputs: Tensor, labels: Tensor, classes: int) -> None:
     if inputs.shape != (len(labels), network.genome.inputs) or len(labels) == 0:
         raise UsageError(

@@ -20,8 +20,9 @@ from structure_net.metrics import (
     probe,
     unit_utilities,
 )
-from structure_net.metrics.graph import Bundle, graph_of, led_on
+from structure_net.metrics.graph import Bundle, graph_of
 from structure_net.metrics.percolation import survival
+from structure_net.metrics.probe import led_on
 from structure_net.metrics.unit_states import graph_dead
 from structure_net.networks import Network
 from tests.metrics.graphs import every_path

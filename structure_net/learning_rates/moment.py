@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -58,7 +59,7 @@ class LayerState:
     grown: Bool[np.ndarray, " connections"]
     learnt: Callable[[], Learnt]
 
-    @property
+    @cached_property
     def fan_in(self) -> Int[np.ndarray, " units"]:
         """Live connections into each unit."""
         return np.diff(self.row_pointers)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from structure_net.bench.workloads import RATE, Workload
 from structure_net.errors import RunFailedError
-from structure_net.executors import deal, interrupts_blocked
+from structure_net.executors import deal, interrupts_blocked, work_of
 from structure_net.genome import Genome
 from structure_net.schema import Cohort, Trial
 
@@ -59,11 +59,11 @@ class Crew:
         ]
         cohorts = deal(trials, lambda genome: chosen_engine(genome, engines), len(self._members))
         shares: list[list[Cohort]] = [[] for _ in self._members]
-        loads = [0] * len(shares)
+        loads = [0.0] * len(shares)
         for cohort in cohorts:  # the most expensive first, each to whoever has least
             place = loads.index(min(loads))
             shares[place].append(cohort)
-            loads[place] += sum(sum(trial.genome.counts) for trial in cohort.trials)
+            loads[place] += work_of(cohort)
         for (pipe, _), share in zip(self._members, shares, strict=True):
             pipe.send((share, workload.steps, workload.batch_size, workload.validation))
         parts = list(self._answers())

@@ -9,20 +9,20 @@ from structure_net.schema import Config, resolve
 CIFAR10 = (3072, 10, 60_000)  # inputs, classes, images; one byte an input
 BYTES_PER_LABEL = 8
 LARGEST_BATCH = 256  # of the automatic batch size
-LARGEST_COHORT = 4  # networks that a worker on a processor trains at a time
 
 
 def cohort_estimate(config: Config, inputs: int, classes: int) -> int:
     """Memory of training a cohort of the largest networks of a first generation on a processor."""
     from structure_net.engine import Setting, choose_engine, cohort_bytes
     from structure_net.evolution import World, largest_founders
+    from structure_net.executors import LARGEST_COHORT
 
     batch = config.batch_size_base or LARGEST_BATCH
 
     def together(genome: Genome) -> int:
         engine = choose_engine(genome, config.engine, "cpu")
         setting = Setting(engine, batch, checkpointing=config.gradient_checkpointing)
-        return cohort_bytes([genome] * LARGEST_COHORT, setting, batch)
+        return cohort_bytes([genome] * LARGEST_COHORT[engine], setting, batch)
 
     return max(map(together, largest_founders(World.of(config, inputs, classes))))
 

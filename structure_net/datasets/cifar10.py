@@ -78,7 +78,7 @@ def _source(
         train=_checked(train),
         test=_checked(test),
         classes=CLASSES,
-        augmentation="flip",
+        augmentation="flip+crop2",
         verify=verify,
     )
 

@@ -32,7 +32,7 @@ class Dataset:
     scale: float  # the raw value that counts as 1.0
     train_hash: str  # SHA-256 over decoded arrays and layout
     verified: str
-    augmentation: str  # the default one: "flip" for cifar10, "none" otherwise
+    augmentation: str  # the default one: "flip+crop2" for cifar10, "none" otherwise
     directory: str  # the cache folder of the training part
     limit: int | None = None  # as many samples; None: all
 

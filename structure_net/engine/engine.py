@@ -51,3 +51,10 @@ class Engine(ABC):
     @abstractmethod
     def evaluate(self, network: Network, batches: Iterable[Batch]) -> tuple[float, float, int]:
         """(accuracy, mean cross-entropy in nats, samples) over all samples of `batches`."""
+
+    def first_products(
+        self, network: Network, batches: Sequence[Batch]
+    ) -> Float[Tensor, "units samples"] | None:
+        """u = W h of the first sparse layer for all samples of `batches`, without bias; None where
+        this engine knows no faster way than a plain product."""
+        return None

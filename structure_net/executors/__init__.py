@@ -1,7 +1,7 @@
 """Where trials run: in this process, or in worker processes."""
 
 from structure_net.executors.devices import Slot, resolve_device, slots_of, usable_cores
-from structure_net.executors.executor import Desk, Executor, deal
+from structure_net.executors.executor import LARGEST_COHORT, Desk, Executor, deal, work_of
 from structure_net.executors.memory import (
     Allowance,
     Machine,
@@ -15,6 +15,7 @@ from structure_net.executors.processes import ProcessExecutor, interrupts_blocke
 from structure_net.executors.serial import SerialExecutor, single_thread
 
 __all__ = [
+    "LARGEST_COHORT",
     "Allowance",
     "Desk",
     "Executor",
@@ -33,4 +34,5 @@ __all__ = [
     "slots_of",
     "slots_that_fit",
     "usable_cores",
+    "work_of",
 ]

@@ -1,9 +1,13 @@
 """Pure data: genomes, edits, and the size of a network without building it."""
 
 from structure_net.genome.edits import (
+    BLOCK_LAYERS,
+    BlockKind,
     Edit,
     InsertLayer,
+    InsertResidualBlock,
     RemoveLayer,
+    RemoveResidualBlock,
     ResizeLayer,
     ScaleDensity,
     SetActivation,
@@ -19,12 +23,15 @@ from structure_net.genome.genome import (
     LARGEST_WIDTH,
     NORMALISATIONS,
     Activation,
+    BlockGene,
     Genome,
     LayerGene,
+    LayerPlan,
     Normalisation,
     fewest_connections,
     floors_of,
     genome_of,
+    plans_of,
     shapes_of,
 )
 from structure_net.genome.size import (
@@ -36,20 +43,27 @@ from structure_net.genome.size import (
     dense_parameters,
     forward_flop,
     overall_density,
+    possible_connections,
 )
 
 __all__ = [
     "ACTIVATIONS",
+    "BLOCK_LAYERS",
     "LARGEST_WIDTH",
     "NORMALISATIONS",
     "Activation",
     "Allocation",
+    "BlockGene",
+    "BlockKind",
     "Edit",
     "Genome",
     "InsertLayer",
+    "InsertResidualBlock",
     "LayerGene",
+    "LayerPlan",
     "Normalisation",
     "RemoveLayer",
+    "RemoveResidualBlock",
     "ResizeLayer",
     "ScaleDensity",
     "SetActivation",
@@ -68,6 +82,8 @@ __all__ = [
     "forward_flop",
     "genome_of",
     "overall_density",
+    "plans_of",
+    "possible_connections",
     "shapes_of",
     "with_layers",
 ]

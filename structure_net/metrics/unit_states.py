@@ -99,27 +99,32 @@ def saturated(probe: Probe) -> Masks | Undetermined:
     if probe.samples < fewest_samples(1 - SATURATED_ABOVE):
         return _too_few(probe, fewest_samples(1 - SATURATED_ABOVE))
     flat = math.atanh(math.sqrt(1 - SATURATED_SLOPE))
-    shares = [_share(one.z.abs() > flat) for one in probe.hidden]
+    shares = [_share(np.abs(one.z.numpy()) > flat) for one in probe.hidden]
     return tuple(wilson(share, probe.samples)[0] > SATURATED_ABOVE for share in shares)
 
 
 def dormant(probe: Probe) -> Masks:
     """Units with E|a| at most 0.025 of their layer's mean of it (Sokar et al. 2023)."""
-    return tuple(_dormant(one.activations) for one in probe.hidden)
+    return tuple(_dormant(_sizes(one.activations)) for one in probe.hidden)
 
 
 def gradient_dormant(probe: Probe) -> Masks | Undetermined:
     """Units with E|delta| at most 0.025 of their layer's mean of it, delta by the product u = W h.
     Undetermined where no derivative differs from 0."""
-    if not all(bool(one.derivatives.any()) for one in probe.hidden):
+    sizes = [_sizes(one.derivatives) for one in probe.hidden]
+    if not all(size.any() for size in sizes):
         return Undetermined("a hidden layer receives no derivative that differs from 0")
-    return tuple(_dormant(one.derivatives) for one in probe.hidden)
+    return tuple(_dormant(size) for size in sizes)
 
 
 def graph_dead(probe: Probe) -> Masks:
     """Units without a source, without a consumer, or on no path from an input to a logit; from the
     connection lists alone."""
-    return probe.once("graph-dead units", lambda: _off_every_path(probe))
+    # Here and not above: that file registers metrics, and those of activity come before them.
+    from structure_net.metrics.graph import graph_of, reach_of
+
+    useful = reach_of(probe).useful
+    return tuple(~useful[layer.start : layer.stop] for layer in graph_of(probe).hidden_layers)
 
 
 def extrema(probe: Probe) -> Masks | Undetermined:
@@ -145,33 +150,18 @@ def _too_few(probe: Probe, fewest: int) -> Undetermined:
 
 
 def _firing(probe: Probe, layer: ProbedLayer) -> Float[np.ndarray, " units"]:
-    edge = firing_above(probe.activation)
-    z = layer.z.abs() < edge if probe.activation == "tanh" else layer.z > edge
-    return _share(z)
+    edge, z = firing_above(probe.activation), layer.z.numpy()
+    return _share(np.abs(z) < edge if probe.activation == "tanh" else z > edge)
 
 
-def _share(holds: Bool[Tensor, "samples units"]) -> Float[np.ndarray, " units"]:
-    return holds.sum(0).numpy() / len(holds)
+def _share(holds: Bool[np.ndarray, "samples units"]) -> Float[np.ndarray, " units"]:
+    # By numpy: torch takes ten times as long to count.
+    return np.asarray(np.count_nonzero(holds, axis=0) / len(holds))
 
 
-def _dormant(signals: Float[Tensor, "samples units"]) -> Bool[np.ndarray, " units"]:
-    size = signals.abs().mean(0).double()
-    return np.asarray((size <= DORMANT_SHARE * size.mean()).numpy())
+def _sizes(signals: Float[Tensor, "samples units"]) -> Float[np.ndarray, " units"]:
+    return np.asarray(signals.abs().mean(0).double().numpy())
 
 
-def _off_every_path(probe: Probe) -> Masks:
-    reached = [np.ones(probe.layers[0].connections.sources, dtype=bool)]
-    for layer in probe.layers:
-        lists = layer.connections
-        fed = np.zeros(lists.units, dtype=bool)
-        fed[lists.rows[reached[-1][lists.columns]]] = True
-        reached.append(fed)
-    used = np.ones(probe.layers[-1].connections.units, dtype=bool)
-    off: list[np.ndarray] = []
-    for layer, fed in zip(probe.layers[:0:-1], reached[-2:0:-1], strict=True):
-        lists = layer.connections
-        feeds = np.zeros(lists.sources, dtype=bool)
-        feeds[lists.columns[used[lists.rows]]] = True
-        off.insert(0, ~(fed & feeds))
-        used = feeds
-    return tuple(off)
+def _dormant(sizes: Float[np.ndarray, " units"]) -> Bool[np.ndarray, " units"]:
+    return np.asarray(sizes <= DORMANT_SHARE * sizes.mean())

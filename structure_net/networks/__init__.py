@@ -18,6 +18,8 @@ from structure_net.networks.network import (
     Network,
     SparseLayer,
     build_network,
+    drawn_connections,
+    gain_of,
 )
 from structure_net.networks.parts import OptimizerState
 from structure_net.networks.state_file import STATE_HASH, load_alive, save_state, state_file
@@ -38,7 +40,9 @@ __all__ = [
     "SparseLayer",
     "build_network",
     "constant_fan_in",
+    "drawn_connections",
     "edited",
+    "gain_of",
     "he_weights",
     "load_alive",
     "load_network",

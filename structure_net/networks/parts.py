@@ -33,13 +33,14 @@ class OptimizerState:
 @dataclass(frozen=True)
 class Part:
     """One sparse layer. `places` are row-major, unit * sources + source, ascending; `numbers` and
-    `biases` hold value, first moment, second moment and age of each."""
+    `biases` hold value, first moment, second moment and age of each. One that ends a block has no
+    biases."""
 
     sources: int
     units: int
     places: Int[np.ndarray, " connections"]
     numbers: Float[np.ndarray, "4 connections"]
-    biases: Float[np.ndarray, "4 units"]
+    biases: Float[np.ndarray, "4 biases"]
 
     @property
     def rows(self) -> Int[np.ndarray, " connections"]:
@@ -50,6 +51,11 @@ class Part:
     def columns(self) -> Int[np.ndarray, " connections"]:
         """The source of each connection."""
         return self.places % self.sources
+
+    @property
+    def has_biases(self) -> bool:
+        """Whether each unit has one; else none has."""
+        return bool(self.biases.shape[1] > 0)
 
     @property
     def connections(self) -> Connections:
@@ -86,9 +92,10 @@ class Part:
         kept = (row >= 0) & (column >= 0)
         places = row[kept] * sources + column[kept]
         order = np.argsort(places, kind="stable")
-        biases = unknown(units)
+        biases = unknown(units if self.has_biases else 0)
         stays = rows >= 0
-        biases[:, rows[stays]] = self.biases[:, stays]
+        if self.has_biases:
+            biases[:, rows[stays]] = self.biases[:, stays]
         numbers = self.numbers[:, kept][:, order]
         return Part(sources, units, places[order], numbers, biases)
 
@@ -104,7 +111,7 @@ def taken_apart(network: Network, state: OptimizerState) -> list[Part]:
     """The sparse layers of a network with its optimizer's state, input side first."""
     moments = (state.first_moment, state.second_moment, state.age)
     numbers = np.stack([network.values.detach().cpu().numpy(), *moments]).astype(np.float32)
-    split = np.cumsum([*network.genome.counts, *network.genome.architecture[1:]])[:-1]
+    split = np.cumsum([*network.genome.counts, *network.genome.bias_counts])[:-1]
     pieces = np.split(numbers, split, axis=1)
     count = len(network.layers)
     parts = []

@@ -74,7 +74,7 @@ class Config(BaseModel):
         description="samples per step; unset: min(256, training samples / 32)",
     )
     weight_decay: float = Field(
-        default=1e-4, ge=0, le=1, description="decoupled weight decay of connections"
+        default=0.1, ge=0, le=1, description="decoupled weight decay of connections"
     )
     plugin: Names = Field(
         default=(), description="Python files with extensions of your own, run as they are"

@@ -60,9 +60,22 @@ class DatasetFacts(Frozen):
     augmentation: str
 
 
+class MetricFacts(Frozen):
+    """What a metric declares of its numbers; `low` and `high` are None where there is no bound,
+    `better` where no direction is."""
+
+    group: str
+    unit: str
+    low: float | None
+    high: float | None
+    better: Literal["higher", "lower"] | None
+    meaning: str
+
+
 class TournamentStarted(Event):
     """The first event of a run: everything that decides its results. `engine_table` is the one by
-    which `--engine auto` chooses; None in runs from before tables were recorded."""
+    which `--engine auto` chooses; None in runs from before tables were recorded. `metrics` are
+    those that the program knew, by name, in the order of tables."""
 
     config: dict[str, Any]
     dataset: DatasetFacts
@@ -71,6 +84,7 @@ class TournamentStarted(Event):
     engine_table: EngineTable | None = None
     without: tuple[str, ...]
     plugins: tuple[PluginFile, ...] = ()
+    metrics: dict[str, MetricFacts] = Field(default_factory=dict)
     package_version: Annotated[str, Volatile]
     execution: Annotated[dict[str, Any], Volatile]
     environment: Annotated[dict[str, Any], Volatile]

@@ -39,7 +39,6 @@ def _any(_value: Any) -> bool:
 NOT_BUILT: tuple[NotBuilt, ...] = (
     NotBuilt("enable_growth", _on, False, "growth"),
     NotBuilt("growth_frequency", _any, inert=True),
-    NotBuilt("enable_residual_blocks", _on, False, "residual blocks"),
     NotBuilt("enable_profiling", _on, False, "profiling"),
     NotBuilt("profiling_level", lambda level: level > 0, 0),
     NotBuilt("from_hunt", lambda run: run is not None, None),
@@ -55,7 +54,6 @@ NOT_BUILT: tuple[NotBuilt, ...] = (
 NOT_BUILT_COMMANDS: dict[str, str] = {
     "hunt": "the seed hunter",
     "dashboard": "the live page",
-    "analyse": "the metric suite on a saved network",
     "evaluate": "accuracy and robustness of a saved network",
     "records": "the outbox of experiment records",
     "export": "handing results on",

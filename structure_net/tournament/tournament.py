@@ -242,6 +242,8 @@ class Tournament:
                 finished_trials=len(self.history.outcomes),
                 warnings=self._warnings,
             )
+        from structure_net.training import metric_facts
+
         values = flat_values(self.config)
         return TournamentStarted(
             config=deciding_values(self.config),
@@ -251,6 +253,7 @@ class Tournament:
             engine_table=self.engine_table,
             without=tuple(self.resolved.without),
             plugins=self._plugins,
+            metrics=metric_facts(),
             package_version=VERSION,
             execution={name: values[name] for name in sorted(FREE_OF_RESULTS)},
             environment=facts(),

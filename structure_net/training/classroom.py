@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from structure_net.datasets import Dataset, split
-from structure_net.engine import AdamW, Batches, BatchPlan, Learner
+from structure_net.engine import AdamW, Batch, Batches, BatchPlan, Learner
 from structure_net.learning_rates import HIGHEST_RATE, LOWEST_RATE
 from structure_net.networks import (
     STATE_HASH,
@@ -24,6 +25,14 @@ from structure_net.networks import (
 )
 from structure_net.schema import TrainingPlan, Trial
 from structure_net.training.inheritance import inherited
+
+
+class ProbeSet(NamedTuple):
+    """The samples that metrics look at, and the same as batches for an engine."""
+
+    inputs: Float[Tensor, "samples inputs"]
+    labels: Int[Tensor, " samples"]
+    batches: list[Batch]
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Classroom:
     device: str
     worker: str
     training_rows: np.ndarray
-    probe_sets: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    probe_sets: dict[int, ProbeSet] = field(default_factory=dict)
 
     @classmethod
     def open(cls, plan: TrainingPlan, device: str, worker: str) -> Classroom:

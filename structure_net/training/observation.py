@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Int
 
+from structure_net.engine import Engine
 from structure_net.learning_rates import ExtremaProximity
 from structure_net.metrics import (
+    METRICS,
     Measurement,
     Probe,
     Undetermined,
@@ -21,31 +22,41 @@ from structure_net.metrics import (
     measure,
     probe,
 )
-from structure_net.schema import Figure, Measured, MetricsLevel, MetricsMeasured, NotMeasured
+from structure_net.schema import (
+    Figure,
+    Measured,
+    MetricFacts,
+    MetricsLevel,
+    MetricsMeasured,
+    NotMeasured,
+)
 from structure_net.seeding import derive
-from structure_net.training.classroom import Classroom
+from structure_net.training.classroom import Classroom, ProbeSet
 from structure_net.training.student import Student
 
 EXTREMA = "extrema_ratio"  # the metric that schedules look at
 PROBE_SAMPLES = 2048  # enough to tell a rate below 0.5 % from one above, few enough to be cheap
 
 
-def observed(student: Student, room: Classroom, epoch: int) -> MetricsMeasured | None:
+def observed(
+    engine: Engine, student: Student, room: Classroom, epoch: int
+) -> MetricsMeasured | None:
     """What is due after this epoch: all metrics after a trial's last one, those of the plan's level
     at its frequency before; None where nothing is."""
     level = _due(student, room, epoch)
     if level is None:
         return None
     began = time.perf_counter()
-    generation = student.trial.generation
-    inputs, labels = probe_set(room, generation)
+    generation, network = student.trial.generation, student.learner.network
+    inputs, labels, batches = probe_set(room, generation)
     seen = probe(
-        student.learner.network,
+        network,
         inputs,
         labels,
         len(room.dataset.classes),
         seed=room.plan.run_seed,
         path=(generation, "probe"),
+        first_products=engine.first_products(network, batches),
     )
     found = measure(seen, level)
     remember_extrema(student, seen, found[EXTREMA].total)
@@ -69,9 +80,7 @@ def remember_extrema(student: Student, seen: Probe, ratio: Value) -> None:
     )
 
 
-def probe_set(
-    room: Classroom, generation: int
-) -> tuple[Float[Tensor, "samples inputs"], Int[Tensor, " samples"]]:
+def probe_set(room: Classroom, generation: int) -> ProbeSet:
     """Inputs and labels of 2,048 training samples (all where there are fewer), as they are without
     augmentation; the same for all trials of a generation, whoever trains them."""
     if room.probe_sets.keys() != {generation}:
@@ -80,16 +89,45 @@ def probe_set(
     return room.probe_sets[generation]
 
 
-def _drawn(room: Classroom, generation: int) -> tuple[Tensor, Tensor]:
-    rows = room.training_rows
-    if len(rows) > PROBE_SAMPLES:
-        generator = derive(room.plan.run_seed, generation, "probe")
-        rows = np.sort(generator.choice(rows, PROBE_SAMPLES, replace=False))
+def probe_rows(
+    training_rows: Int[np.ndarray, " training"], run_seed: int, generation: int
+) -> Int[np.ndarray, " samples"]:
+    """The training samples of a generation's probe set, ascending."""
+    if len(training_rows) <= PROBE_SAMPLES:
+        return training_rows
+    generator = derive(run_seed, generation, "probe")
+    return np.sort(generator.choice(training_rows, PROBE_SAMPLES, replace=False))
+
+
+def measured(seen: Probe, level: MetricsLevel) -> dict[str, Measured]:
+    """The metrics of a level, by name, as events hold them."""
+    return {name: _stored(one) for name, one in measure(seen, level).items()}
+
+
+def metric_facts() -> dict[str, MetricFacts]:
+    """What every known metric declares, by name."""
+    known = [METRICS.get(name) for name in METRICS]
+    return {
+        one.name: MetricFacts(
+            group=one.group,
+            unit=one.unit,
+            low=one.low,
+            high=one.high,
+            better=one.better,
+            meaning=one.title,
+        )
+        for one in known
+    }
+
+
+def _drawn(room: Classroom, generation: int) -> ProbeSet:
+    rows = probe_rows(room.training_rows, room.plan.run_seed, generation)
     labels = np.array(room.dataset.labels, dtype=np.int64)
-    batches = list(room.batches.of_part(room.dataset.images, labels, rows))
+    # An engine that takes the images as they lie prepares no floats: these batches stay without.
+    bare, own = (list(room.batches.of_part(room.dataset.images, labels, rows)) for _ in range(2))
     # Features down in memory, as the products want them: turned once for all trials.
-    inputs = torch.cat([batch.inputs for batch in batches]).t().contiguous().t()
-    return inputs, torch.cat([batch.targets for batch in batches])
+    inputs = torch.cat([batch.inputs for batch in own]).t().contiguous().t()
+    return ProbeSet(inputs, torch.cat([batch.targets for batch in own]), bare)
 
 
 def _due(student: Student, room: Classroom, epoch: int) -> MetricsLevel | None:

@@ -59,7 +59,7 @@ def train(cohort: Cohort, room: Classroom) -> Iterator[Event]:
             if isinstance(event, TrialFailed):
                 students.remove(student)
                 continue
-            if (found := observed(student, room, epoch)) is not None:
+            if (found := observed(engine, student, room, epoch)) is not None:
                 yield found
             if epoch + 1 == student.trial.epochs:
                 students.remove(student)

@@ -36,7 +36,7 @@ from structure_net.bench.machine import machine
 from structure_net.cli import main
 from structure_net.errors import RunFailedError
 from structure_net.genome import overall_density
-from structure_net.networks import build_network
+from tests.networks.residual import awake, with_blocks
 
 ALL = ["native", "csr", "dense"]
 CONTEST = Contest(competitors=2, generations=2, epochs=1, images=400)
@@ -79,13 +79,18 @@ def test_a_process_that_dies_ends_the_benchmark() -> None:
 
 @pytest.mark.parametrize("normalisation", ["none", "rms"])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
-def test_the_reference_computes_what_our_network_does(normalisation: str, activation: str) -> None:
+@pytest.mark.parametrize("blocks", [False, True])
+def test_the_reference_computes_what_our_network_does(
+    normalisation: str, activation: str, blocks: bool
+) -> None:
     genome = (
         generation(1, 1)
         .genomes[0]
         .model_copy(update={"normalisation": normalisation, "activation": activation})
     )
-    network = build_network(genome, 0)
+    if blocks:
+        genome = with_blocks(genome, [(0, "two_layer"), (1, "three_layer")])
+    network = awake(genome, 0)
     ((inputs, _),) = tensors_of(Parts.draw().validation(16))
     assert_close(MaskedNetwork(network)(inputs), network(inputs), rtol=1e-4, atol=1e-5)
 

@@ -42,7 +42,11 @@ def test_every_form_gives_the_same_arrays_and_hashes(
         np.testing.assert_array_equal(test.labels, small["test"][1])
         hashes.add((dataset.train_hash, test.test_hash))
         assert (dataset.name, dataset.verified) == ("cifar10", "unverified")
-        assert (dataset.shape, dataset.scale, dataset.augmentation) == ((3, 32, 32), 255, "flip")
+        assert (dataset.shape, dataset.scale, dataset.augmentation) == (
+            (3, 32, 32),
+            255,
+            "flip+crop2",
+        )
         assert dataset.classes[2] == "bird"
         assert dataset.inputs == 3072
     assert len(hashes) == 1

@@ -115,6 +115,7 @@ COMMANDS = {
     "resume": application()["resume"],
     "show": application()["show"],
     "report": application()["report"],
+    "analyse": application()["analyse"],
     "doctor": application()["doctor"],
     "config show": application()["config"]["show"],
     "config check": application()["config"]["check"],

@@ -23,7 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("training",),
     ("executors",),
     ("tournament",),
-    ("bench", "studies"),
+    ("analysis", "bench", "studies"),
     ("cli", "testing"),
 )
 

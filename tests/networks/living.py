@@ -39,11 +39,17 @@ def numbers_at(part: Part) -> dict[tuple[int, int], tuple[float, ...]]:
 
 
 def guaranteed(body: Body) -> bool:
-    """No unit without source, no hidden source without unit, no place twice, in order."""
+    """No unit without source, no hidden source without unit, no place twice, in order; what a skip
+    feeds, or leads on from, needs nothing else."""
+    plans = body.genome.plans
     for layer, part in enumerate(body.parts):
         pairs = [divmod(place, part.sources) for place in part.places.tolist()]
-        if sorted(set(pairs)) != pairs or {unit for unit, _ in pairs} != set(range(part.units)):
+        into, out_of = {unit for unit, _ in pairs}, {source for _, source in pairs}
+        opens = any(plan.skip and layer == last - plan.skip + 1 for last, plan in enumerate(plans))
+        if sorted(set(pairs)) != pairs:
             return False
-        if layer > 0 and {source for _, source in pairs} != set(range(part.sources)):
+        if into != set(range(part.units)) and not plans[layer].skip:
+            return False
+        if layer > 0 and not opens and out_of != set(range(part.sources)):
             return False
     return True

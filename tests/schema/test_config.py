@@ -293,4 +293,4 @@ def test_widths_shrink_with_the_root_of_the_inputs() -> None:
     assert space.scaled(512, 1) == 9
     assert space.scaled(64, 1) == 8
     assert space.scaled(5, 1) == 5  # never wider than it was
-    assert space.width_range(64) == (8, 591)
+    assert space.width_range(64) == (8, 1182)

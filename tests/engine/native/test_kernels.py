@@ -304,3 +304,28 @@ def test_no_access_out_of_bounds_and_no_undefined_behaviour(tmp_path: Path) -> N
     )
     assert finished.returncode == 0, finished.stderr[-3000:]
     assert "no complaint" in finished.stdout
+
+
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+def test_first_products_are_those_of_dense_algebra(
+    engine: NativeEngine, normalisation: Normalisation
+) -> None:
+    """1,438 samples of digits: one batch of 1,024, and one with a partial block; in order."""
+    data = load("digits")
+    parts = split(data, 0.1, 3)
+    batches = Batches(data, parts, BatchPlan(3, 29, "none"), "cpu")
+    labels = np.array(data.labels, dtype=np.int64)
+    every = list(batches.of_part(data.images, labels, np.arange(len(labels))))
+    shape = genome(64, [40, 12], 10, 0.2).model_copy(update={"normalisation": normalisation})
+    network = build_network(shape, 2)
+    with torch.no_grad():
+        network.values += 0.1
+    inputs = torch.cat([batch.inputs for batch in every])
+    expected = network.layer(0).dense(network.weights(0).detach()) @ inputs.t()
+    found = engine.first_products(network, every)
+    assert found is not None
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
+    accuracy = engine.evaluate(network, every)  # the network is bound as before
+    assert accuracy[:2] == pytest.approx(DenseEngine().evaluate(network, every)[:2], abs=1e-4)
+    assert engine.first_products(network, [Batch.of(inputs, torch.from_numpy(labels))]) is None
+    assert DenseEngine().first_products(network, every) is None

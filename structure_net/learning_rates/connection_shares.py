@@ -122,7 +122,7 @@ class ExtremaProximity(ConnectionShare):
     def __call__(self, moment: Moment, layer: LayerState) -> Shares:
         extrema = moment.past.extrema
         touches = np.zeros(len(layer.columns), dtype=bool)
-        if extrema is not None and layer.index < len(extrema):
+        if extrema is not None:
             touches |= np.repeat(extrema[layer.index], layer.fan_in)
         if extrema is not None and layer.index > 0:
             touches |= extrema[layer.index - 1][layer.columns]
@@ -139,14 +139,16 @@ class TrustRatio(ConnectionShare):
     highest: float = 10.0
 
     def __call__(self, moment: Moment, layer: LayerState) -> Shares:
-        learnt, starts = layer.learnt(), layer.row_pointers[:-1]
-        weights, directions = _norms(learnt.weights, starts), _norms(learnt.directions, starts)
+        learnt = layer.learnt()
+        weights, directions = _norms(learnt.weights, layer), _norms(learnt.directions, layer)
         both = (weights > 0) & (directions > 0)
-        ratios = np.divide(weights, directions, out=np.ones(len(starts)), where=both)
+        ratios = np.divide(weights, directions, out=np.ones(len(weights)), where=both)
         return layer.of_units(np.clip(ratios, self.lowest, self.highest))
 
 
-def _norms(values: Shares, starts: np.ndarray) -> Float[np.ndarray, " units"]:
-    """Of each row; every unit has a connection."""
-    norms: np.ndarray = np.sqrt(np.add.reduceat(values.astype(np.float64) ** 2, starts))
+def _norms(values: Shares, layer: LayerState) -> Float[np.ndarray, " units"]:
+    """Of each unit's row; 0 without connections, as a unit that ends a block may be."""
+    units = np.arange(len(layer.fan_in))
+    squares = np.bincount(layer.of_units(units), values.astype(np.float64) ** 2, len(units))
+    norms: np.ndarray = np.sqrt(squares)
     return norms

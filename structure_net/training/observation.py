@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from structure_net.engine import Engine
 from structure_net.learning_rates import ExtremaProximity
@@ -70,14 +70,23 @@ def observed(
 
 def remember_extrema(student: Student, seen: Probe, ratio: Value) -> None:
     """What schedules may look at: the extrema ratio, and the units it counts for those that ask."""
-    masks = None
-    if any(isinstance(one, ExtremaProximity) for one in student.rates.schedules):
-        masks = extrema(seen)
+    asked = any(isinstance(one, ExtremaProximity) for one in student.rates.schedules)
     student.past = replace(
         student.past,
         extrema_ratio=None if isinstance(ratio, Undetermined) else float(ratio),
-        extrema=None if isinstance(masks, Undetermined) else masks,
+        extrema=_extreme_units(seen) if asked else None,
     )
+
+
+def _extreme_units(seen: Probe) -> tuple[Bool[np.ndarray, " _"], ...] | None:
+    """Of every sparse layer; logits and the sums that end a block are never extreme."""
+    found = extrema(seen)
+    if isinstance(found, Undetermined):
+        return None
+    masks = [np.zeros(layer.connections.units, dtype=bool) for layer in seen.layers]
+    for place, mask in zip(seen.hidden_places, found, strict=True):
+        masks[place] = mask
+    return tuple(masks)
 
 
 def probe_set(room: Classroom, generation: int) -> ProbeSet:

@@ -65,7 +65,7 @@ class Rates:
             found = multipliers(self.schedules, moment)
             if placebo:
                 found = shuffled(found, derive(trial.seed, "placebo", epoch))
-            flat = found.flat(trial.genome.architecture[1:])
+            flat = found.flat(trial.genome.bias_counts)
         self._set(flat, done, min(rates))
         self.of_layers = self._means(flat)
         return rates
@@ -117,15 +117,17 @@ class Rates:
         states, weights, biases = [], 0, network.connection_count
         for index, (pointers, columns) in enumerate(self._lists):
             own = slice(weights, weights + len(columns))
-            units = len(pointers) - 1
+            units = network.genome.bias_counts[index]
+            ages = age[biases : biases + units] if units else age[own]
             states.append(
                 LayerState(
                     index=index,
-                    sources=network.genome.architecture[index],
+                    sources=network.genome.shapes[index][0],
                     row_pointers=pointers,
                     columns=columns,
-                    # Its oldest unit: those that came later are younger than the layer.
-                    age_epochs=float(age[biases : biases + units].max()) / steps,
+                    # Of its oldest unit, or connection where it ends a block and has no biases:
+                    # those that came later are younger than the layer.
+                    age_epochs=float(ages.max()) / steps,
                     age_steps=age[own].astype(np.float64),
                     grown=grown[own],
                     learnt=_part(learnt, own),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from structure_net.training.observation import observed
 from structure_net.training.rates import Rates, warming
 from structure_net.training.student import Student
 from tests.networks.reference import genome
+from tests.networks.residual import with_blocks
 from tests.training.cohorts import EPOCHS, GENOMES, plan
 
 FOUR = ("BASIC", "ADVANCED", "COMPREHENSIVE", "ULTIMATE")
@@ -214,8 +216,8 @@ def test_a_newborn_connection_stands_still_at_its_first_step(
     """Epochs of one step: after the first, new weights are 0 as they came, and then they move."""
     if engine == "stacked":  # as `dense` is on a GPU, which keeps the vectors elsewhere
         engine = "dense"
-        stacked = "structure_net.training.train.make_engine"
-        monkeypatch.setattr(stacked, lambda *_, **__: StackedEngine())
+        loop = sys.modules["structure_net.training.train"]  # the package names its function so
+        monkeypatch.setattr(loop, "make_engine", lambda *_, **__: StackedEngine())
     parent = one("COSINE")
     run([parent], room(tmp_path, batch_size=1294), engine)
     heir = child(parent, SetDensity(layer=1, density=0.5))
@@ -233,6 +235,16 @@ def test_a_newborn_connection_stands_still_at_its_first_step(
         weights.append(load_network(folder / "9.safetensors")[0].values.detach().numpy()[born])
     assert (weights[0] == 0).all()
     assert (weights[1] != 0).any()
+
+
+@pytest.mark.parametrize("strategy", ["ULTIMATE", "constant+extrema_proximity+gradient_based"])
+def test_networks_with_residual_blocks_have_rates_too(strategy: str, tmp_path: Path) -> None:
+    """A layer that ends a block has no biases, and units of it may have no connection."""
+    own = with_blocks(genome(64, [40, 24], 10, 0.2, strategy=strategy), [(0, "two_layer")])
+    trial = Trial(number=0, generation=2, genome=own, seed=1, epochs=EPOCHS)
+    events = epochs_of(run([trial], room(tmp_path), "native"))
+    assert events[-1].train_loss < 0.8 * events[0].train_loss
+    assert len(events[0].layer_rates) == len(own.shapes) == 5
 
 
 # Freezing, extrema, the placebo

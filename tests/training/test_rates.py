@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from structure_net.engine import ENGINES, AdamW, Batch, Learner, StackedEngine
+from structure_net.engine import ENGINES, AdamW, Batch, Learner, StackedEngine, make_engine
 from structure_net.genome import Edit, Genome, SetDensity, apply_edit
 from structure_net.learning_rates import (
     ROWS,
@@ -318,7 +318,7 @@ def test_units_found_extreme_reach_the_schedule_that_asks(tmp_path: Path) -> Non
     student = Student(trial, 0, "csr", place.learner(trial))
     with torch.no_grad():
         student.learner.network.biases(1)[3] = -1e3
-    assert observed(student, place, 0) is not None
+    assert observed(make_engine("csr"), student, place, 0) is not None
     assert student.past.extrema is not None
     assert student.past.extrema[1][3]
     student.rates.begin(1, STEPS, student.past, placebo=False)

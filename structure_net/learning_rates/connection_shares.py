@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from structure_net.learning_rates.moment import LayerState, Moment
 from structure_net.learning_rates.schedule import ConnectionShare, Shares, schedule
@@ -139,16 +139,16 @@ class TrustRatio(ConnectionShare):
     highest: float = 10.0
 
     def __call__(self, moment: Moment, layer: LayerState) -> Shares:
-        learnt = layer.learnt()
-        weights, directions = _norms(learnt.weights, layer), _norms(learnt.directions, layer)
+        learnt, fan_in = layer.learnt(), layer.fan_in
+        weights, directions = _norms(learnt.weights, fan_in), _norms(learnt.directions, fan_in)
         both = (weights > 0) & (directions > 0)
-        ratios = np.divide(weights, directions, out=np.ones(len(weights)), where=both)
+        ratios = np.divide(weights, directions, out=np.ones(len(fan_in)), where=both)
         return layer.of_units(np.clip(ratios, self.lowest, self.highest))
 
 
-def _norms(values: Shares, layer: LayerState) -> Float[np.ndarray, " units"]:
-    """Of each unit's row; 0 without connections, as a unit that ends a block may be."""
-    units = np.arange(len(layer.fan_in))
-    squares = np.bincount(layer.of_units(units), values.astype(np.float64) ** 2, len(units))
+def _norms(values: Shares, fan_in: Int[np.ndarray, " units"]) -> Float[np.ndarray, " units"]:
+    """Of each row; 0 for a unit without a connection, which the end of a block may have."""
+    units = np.repeat(np.arange(len(fan_in)), fan_in)
+    squares = np.bincount(units, values.astype(np.float64) ** 2, minlength=len(fan_in))
     norms: np.ndarray = np.sqrt(squares)
     return norms

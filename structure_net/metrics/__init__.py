@@ -69,6 +69,7 @@ from structure_net.metrics.spectrum import laplacian_of
 from structure_net.metrics.sweep import SLOPES
 from structure_net.metrics.synflow import synflow_scores
 from structure_net.metrics.unit_states import (
+    Masks,
     dead,
     dormant,
     extrema,
@@ -95,6 +96,7 @@ __all__ = [
     "HalfGain",
     "HonestGain",
     "Level",
+    "Masks",
     "Measurement",
     "Metric",
     "PairSignals",

@@ -14,6 +14,7 @@ from structure_net.engine import Engine
 from structure_net.learning_rates import ExtremaProximity
 from structure_net.metrics import (
     METRICS,
+    Masks,
     Measurement,
     Probe,
     Undetermined,
@@ -74,19 +75,17 @@ def remember_extrema(student: Student, seen: Probe, ratio: Value) -> None:
     student.past = replace(
         student.past,
         extrema_ratio=None if isinstance(ratio, Undetermined) else float(ratio),
-        extrema=_extreme_units(seen) if asked else None,
+        extrema=_by_layer(seen, masks),
     )
 
 
-def _extreme_units(seen: Probe) -> tuple[Bool[np.ndarray, " _"], ...] | None:
-    """Of every sparse layer; logits and the sums that end a block are never extreme."""
-    found = extrema(seen)
-    if isinstance(found, Undetermined):
+def _by_layer(seen: Probe, masks: Masks | Undetermined | None) -> Masks | None:
+    """A mask for every sparse layer but the last: the units that end a block are in none."""
+    if masks is None or isinstance(masks, Undetermined):
         return None
-    masks = [np.zeros(layer.connections.units, dtype=bool) for layer in seen.layers]
-    for place, mask in zip(seen.hidden_places, found, strict=True):
-        masks[place] = mask
-    return tuple(masks)
+    found = dict(zip(seen.hidden_places, masks, strict=True))
+    units = [layer.connections.units for layer in seen.layers[:-1]]
+    return tuple(found.get(place, np.zeros(count, bool)) for place, count in enumerate(units))
 
 
 def probe_set(room: Classroom, generation: int) -> ProbeSet:

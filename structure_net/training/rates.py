@@ -117,23 +117,23 @@ class Rates:
         states, weights, biases = [], 0, network.connection_count
         for index, (pointers, columns) in enumerate(self._lists):
             own = slice(weights, weights + len(columns))
-            units = network.genome.bias_counts[index]
-            ages = age[biases : biases + units] if units else age[own]
+            plan, count = network.genome.plans[index], network.genome.bias_counts[index]
+            # Its oldest unit: those that came later are younger than the layer. The last layer of
+            # a block has no biases: its oldest connection.
+            oldest = age[biases : biases + count] if count else age[own]
             states.append(
                 LayerState(
                     index=index,
-                    sources=network.genome.shapes[index][0],
+                    sources=plan.sources,
                     row_pointers=pointers,
                     columns=columns,
-                    # Of its oldest unit, or connection where it ends a block and has no biases:
-                    # those that came later are younger than the layer.
-                    age_epochs=float(ages.max()) / steps,
+                    age_epochs=float(oldest.max()) / steps,
                     age_steps=age[own].astype(np.float64),
                     grown=grown[own],
                     learnt=_part(learnt, own),
                 )
             )
-            weights, biases = own.stop, biases + units
+            weights, biases = own.stop, biases + count
         return tuple(states)
 
     @cached_property

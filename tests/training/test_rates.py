@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from structure_net.engine import ENGINES, AdamW, Batch, Learner, StackedEngine, make_engine
+from structure_net.engine import ENGINES, AdamW, Batch, Learner, make_engine
 from structure_net.genome import Edit, Genome, SetDensity, apply_edit
 from structure_net.learning_rates import (
     ROWS,
@@ -84,6 +84,19 @@ def moment_of(learner: Learner, epoch: int = 0) -> Moment:
 def test_every_strategy_learns(strategy: str, tmp_path: Path) -> None:
     losses = [event.train_loss for event in epochs_of(run([one(strategy)], room(tmp_path)))]
     assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("strategy", [*FOUR, EVERY])
+def test_networks_with_residual_blocks_learn_by_every_strategy(
+    strategy: str, tmp_path: Path
+) -> None:
+    """The last layer of a block has no biases to take an age from, and may have units without a
+    connection; its units take no part in extrema."""
+    own = with_blocks(GENOMES[2], [(0, "two_layer"), (1, "three_layer")])
+    trial = one(strategy).model_copy(update={"genome": with_strategy(strategy, own)})
+    events = epochs_of(run([trial], room(tmp_path)))
+    assert events[-1].train_loss < events[0].train_loss
+    assert len(events[-1].layer_rates) == len(own.counts)
 
 
 @pytest.mark.parametrize("strategy", ROWS)

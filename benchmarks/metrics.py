@@ -2,8 +2,8 @@
 
 python benchmarks/metrics.py [--quick]
 
-One thread computes. On a machine with other work the time of the processor says more than that of the
-wall, and what the machine did beside is printed.
+One thread computes. On a machine with other work the time of the processor says more than that of
+the wall; the load of the machine is printed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import TypeVar
 
-import numpy as np
 import torch
 
 from structure_net import build_network

@@ -7,16 +7,19 @@ from typing import Any
 
 from structure_net.reporting import (
     Axis,
+    Cell,
     Chart,
     document,
     drawing,
     element,
     facts,
     heading,
+    legend,
     paragraph,
     table,
     text,
 )
+from structure_net.studies.statistics import ALPHA
 from structure_net.studies.table import NONE, aligned
 
 HEAD = (
@@ -44,7 +47,7 @@ def metrics_page(results: Mapping[str, Any]) -> str:
         element("h1", text("Metrics and final accuracy")),
         paragraph(_title(results)),
         _picture(known),
-        table(HEAD, [_cells(one) for one in results["correlations"]], "correlations"),
+        table(HEAD, [_row(one) for one in results["correlations"]], "correlations"),
         *(paragraph(note) for note in _notes(results)),
         heading("Settings"),
         facts(
@@ -74,11 +77,20 @@ def _picture(known: Sequence[Mapping[str, Any]]) -> str:
         own = [
             (float(place), one)
             for place, one in enumerate(known, start=1)
-            if (one["p_holm"] < 0.05) == proven
+            if (one["p_holm"] < ALPHA) == proven
         ]
         parts.append(chart.whiskers([(x, one["low"], one["high"]) for x, one in own], series))
         parts.append(chart.dots([(x, one["rho"]) for x, one in own], series, 6))
-    return element("figure", drawing("Correlation of each metric with final accuracy", *parts))
+    shown = [("a relation is shown", "dot", 0), ("none is shown", "dot", 1)]
+    label = "Correlation of each metric with final accuracy, with its 95 % interval"
+    return element("figure", drawing(label, *parts) + legend(shown))
+
+
+def _row(one: Mapping[str, Any]) -> list[Cell | str]:
+    """The cells of a line; words stand to the left, and the verdict takes several lines."""
+    name, group, *figures, verdict = _cells(one)
+    words = [Cell(name, kind="words"), Cell(group, kind="words")]
+    return [*words, *figures, Cell(verdict, kind="words long")]
 
 
 def _title(results: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 from structure_net.engine import Engine
 from structure_net.learning_rates import ExtremaProximity
@@ -19,7 +19,6 @@ from structure_net.metrics import (
     Probe,
     Undetermined,
     Value,
-    extrema,
     measure,
     probe,
 )

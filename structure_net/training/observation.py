@@ -19,6 +19,7 @@ from structure_net.metrics import (
     Probe,
     Undetermined,
     Value,
+    extrema,
     measure,
     probe,
 )

@@ -122,7 +122,7 @@ class ExtremaProximity(ConnectionShare):
     def __call__(self, moment: Moment, layer: LayerState) -> Shares:
         extrema = moment.past.extrema
         touches = np.zeros(len(layer.columns), dtype=bool)
-        if extrema is not None:
+        if extrema is not None and layer.index < len(extrema):
             touches |= np.repeat(extrema[layer.index], layer.fan_in)
         if extrema is not None and layer.index > 0:
             touches |= extrema[layer.index - 1][layer.columns]

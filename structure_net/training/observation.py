@@ -71,7 +71,9 @@ def observed(
 
 def remember_extrema(student: Student, seen: Probe, ratio: Value) -> None:
     """What schedules may look at: the extrema ratio, and the units it counts for those that ask."""
-    asked = any(isinstance(one, ExtremaProximity) for one in student.rates.schedules)
+    masks = None
+    if any(isinstance(one, ExtremaProximity) for one in student.rates.schedules):
+        masks = extrema(seen)
     student.past = replace(
         student.past,
         extrema_ratio=None if isinstance(ratio, Undetermined) else float(ratio),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from structure_net.engine import ENGINES, AdamW, Batch, Learner, make_engine
+from structure_net.engine import ENGINES, AdamW, Batch, Learner, StackedEngine, make_engine
 from structure_net.genome import Edit, Genome, SetDensity, apply_edit
 from structure_net.learning_rates import (
     ROWS,
@@ -248,16 +248,6 @@ def test_a_newborn_connection_stands_still_at_its_first_step(
         weights.append(load_network(folder / "9.safetensors")[0].values.detach().numpy()[born])
     assert (weights[0] == 0).all()
     assert (weights[1] != 0).any()
-
-
-@pytest.mark.parametrize("strategy", ["ULTIMATE", "constant+extrema_proximity+gradient_based"])
-def test_networks_with_residual_blocks_have_rates_too(strategy: str, tmp_path: Path) -> None:
-    """A layer that ends a block has no biases, and units of it may have no connection."""
-    own = with_blocks(genome(64, [40, 24], 10, 0.2, strategy=strategy), [(0, "two_layer")])
-    trial = Trial(number=0, generation=2, genome=own, seed=1, epochs=EPOCHS)
-    events = epochs_of(run([trial], room(tmp_path), "native"))
-    assert events[-1].train_loss < 0.8 * events[0].train_loss
-    assert len(events[0].layer_rates) == len(own.shapes) == 5
 
 
 # Freezing, extrema, the placebo

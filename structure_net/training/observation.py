@@ -77,7 +77,7 @@ def remember_extrema(student: Student, seen: Probe, ratio: Value) -> None:
     student.past = replace(
         student.past,
         extrema_ratio=None if isinstance(ratio, Undetermined) else float(ratio),
-        extrema=_by_layer(seen, extrema(seen) if asked else None),
+        extrema=_by_layer(seen, masks),
     )
 
 

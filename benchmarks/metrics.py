@@ -3,7 +3,7 @@
 python benchmarks/metrics.py [--quick]
 
 One thread computes. On a machine with other work the time of the processor says more than that of
-the wall, and what the machine did beside is printed.
+the wall; the load of the machine is printed.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ def _top_table(performers: tuple[Performer, ...]) -> Table:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for name in ("trial", "fitness", "accuracy", "parameters"):
+    for name in ("trial", "fitness", "accuracy", "parameters", "rate"):
         table.add_column(name, justify="right")
     table.add_column("architecture")
     table.add_column("strategy")
@@ -173,6 +173,7 @@ def _top_table(performers: tuple[Performer, ...]) -> Table:
             _figure(row.fitness),
             _figure(row.validation_accuracy),
             str(row.active_parameters),
+            f"{row.base_learning_rate:.4f}",
             "-".join(map(str, row.architecture)),
             Text(_plain(row.strategy)),
         )

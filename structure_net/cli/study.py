@@ -1,4 +1,4 @@
-"""`structure-net study`: a pre-registered study, or the noise of one genome."""
+"""`structure-net study`: a pre-registered study, the noise of one genome, or what metrics tell."""
 
 from __future__ import annotations
 
@@ -22,8 +22,20 @@ from structure_net.errors import DONE, UsageError
 from structure_net.schema import Given, resolve
 
 NOISE = "noise"
+METRICS = "metrics"
+NETWORKS = 100
 
-What = Annotated[str, Parameter(name="FILE", help=f"a study in TOML, or the word {NOISE}")]
+What = Annotated[
+    str, Parameter(name="FILE", help=f"a study in TOML, or the word {NOISE} or {METRICS}")
+]
+Networks = Annotated[
+    int | None,
+    Parameter(help=f"with {METRICS}: random networks to train [default there: {NETWORKS}]"),
+]
+AtEpoch = Annotated[
+    int | None,
+    Parameter(help=f"with {METRICS}: metrics after so many epochs, not the last ones"),
+]
 Confirm = Annotated[
     bool,
     Parameter(
@@ -47,15 +59,27 @@ def study(
     confirm: Confirm = False,
     seeds: Seeds = None,
     champion_of: ChampionOf = None,
+    networks: Networks = None,
+    at_epoch: AtEpoch = None,
     dry_run: DryRun = False,
     json: AsJson = False,
 ) -> int:
     """Run a study's arms on its seeds and print paired statistics.
 
     A study's file fixes claim, outcome, margin, arms and seeds; of the options it takes --out,
-    --workers and --data-dir. `study noise` trains one genome on many seeds, with any options.
+    --workers and --data-dir. `study noise` trains one genome on many seeds, `study metrics` many
+    random networks, and tells which metric goes with their accuracy; both with any options.
     """
     wanted = given(options)
+    if file != METRICS and (networks is not None or at_epoch is not None):
+        raise UsageError("--networks and --at-epoch are for `study metrics`.")
+    if file == METRICS:
+        if confirm or dry_run or seeds is not None or champion_of is not None:
+            raise UsageError(
+                "`study metrics` takes --networks, --at-epoch and options of a run; of a study's "
+                "own options none."
+            )
+        return _metrics(wanted, NETWORKS if networks is None else networks, at_epoch, json=json)
     if file == NOISE:
         if confirm or dry_run:
             raise UsageError("--confirm and --dry-run are for a study's file, not for noise.")
@@ -126,6 +150,44 @@ def _noise(wanted: Given, seeds: str, run: Path | None, *, json: bool) -> int:
         written = write_results(directory, results)
         lines = [*noise_lines(results), "", f"written: {', '.join(map(str, written))}"]
         print(json_text.dumps(results, indent=2) if json else "\n".join(lines))
+        return DONE
+
+    return interruptible(work)
+
+
+def _metrics(wanted: Given, networks: int, at_epoch: int | None, *, json: bool) -> int:
+    from structure_net.schema import TrialFinished
+    from structure_net.studies import (
+        MetricsPlan,
+        metrics_lines,
+        metrics_page,
+        metrics_results,
+        write_results,
+    )
+
+    values = dict(wanted.values)
+    out, name = values.pop("out", None), values.pop("name", None)
+    directory = Path(out) if out is not None else Path("runs") / (name or "study_metrics")
+    cleaned = Given(values, {field: wanted.origins[field] for field in values})
+    plan = MetricsPlan(cleaned, networks, directory / "networks", at_epoch)
+    plan.run()  # what is wrong is told before anything runs
+
+    def work() -> int:
+        training, done = plan.trained(), 0
+        while True:
+            try:
+                event = next(training)
+            except StopIteration as ended:
+                history = ended.value
+                break
+            if isinstance(event, TrialFinished):
+                done += 1
+                if done % 10 == 0:
+                    say(f"{done} networks trained")
+        results = metrics_results(plan, history)
+        written = write_results(directory, results, metrics_page(results))
+        lines = [*metrics_lines(results), "", f"written: {', '.join(map(str, written))}"]
+        print(json_text.dumps(results, indent=2, default=str) if json else "\n".join(lines))
         return DONE
 
     return interruptible(work)

@@ -23,7 +23,9 @@ class SparsityAwareness(Absolute):
     reference: float = 128.0
 
     def __call__(self, moment: Moment, layer: LayerState) -> Shares:
-        return layer.of_units(np.clip(self.reference / layer.fan_in, 1 / 8, 8.0))
+        # A unit that ends a block may have no connection; then there is none to scale.
+        fan_in = np.maximum(layer.fan_in, 1)
+        return layer.of_units(np.clip(self.reference / fan_in, 1 / 8, 8.0))
 
 
 @schedule("progressive_freezing")

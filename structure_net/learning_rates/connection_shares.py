@@ -36,7 +36,7 @@ class MultiScale(ConnectionShare):
 
     def __call__(self, moment: Moment, layer: LayerState) -> Shares:
         births = moment.births(layer)
-        scale = np.select([births < 0.2, births < 0.5], [self.coarse, self.medium], self.fine)
+        scale = np.where(births < 0.2, self.coarse, np.where(births < 0.5, self.medium, self.fine))
         shares: Shares = scale * np.exp(-self.fading * moment.ages(layer))
         return shares
 
@@ -53,7 +53,7 @@ class ScaleDependent(ConnectionShare):
     def __call__(self, moment: Moment, layer: LayerState) -> Shares:
         sizes = np.abs(layer.learnt().weights.astype(np.float64))
         usual = np.sqrt(np.mean(sizes**2))
-        return np.select([sizes > 2 * usual, sizes < usual / 2], [self.large, self.small], 1.0)
+        return np.where(sizes > 2 * usual, self.large, np.where(sizes < usual / 2, self.small, 1.0))
 
 
 @schedule("age_decay")
@@ -80,7 +80,9 @@ class Sedimentary(ConnectionShare):
 
     def __call__(self, moment: Moment, layer: LayerState) -> Shares:
         ages = moment.ages(layer)
-        return np.select([ages <= 20, ages <= 100], [self.active, self.sediment], self.geological)
+        return np.where(
+            ages <= 20, self.active, np.where(ages <= 100, self.sediment, self.geological)
+        )
 
 
 @schedule("origin")
@@ -107,7 +109,7 @@ class GradientBased(ConnectionShare):
     def __call__(self, moment: Moment, layer: LayerState) -> Shares:
         roots = layer.learnt().roots
         usual = np.median(roots)
-        return np.select([roots > 4 * usual, roots < usual / 4], [self.large, self.small], 1.0)
+        return np.where(roots > 4 * usual, self.large, np.where(roots < usual / 4, self.small, 1.0))
 
 
 @schedule("extrema_proximity")

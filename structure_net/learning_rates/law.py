@@ -69,7 +69,11 @@ def multipliers(schedules: Sequence[Schedule], moment: Moment) -> Multipliers:
     opens step by step. RunFailedError where a schedule gives no number from 0 on."""
     shares = [one(moment) for one in schedules if isinstance(one, LayerShare)]
     layers = _limited(_product(shares, len(moment.layers)))
-    connections = tuple(_of_connections(schedules, moment, layer) for layer in moment.layers)
+    own = [one for one in schedules if isinstance(one, ConnectionShare)]
+    absolutes = [
+        one for one in schedules if isinstance(one, Absolute) and not isinstance(one, NewbornWarmUp)
+    ]
+    connections = tuple(_of_layer(own, absolutes, moment, layer) for layer in moment.layers)
     if not all((factors >= 0).all() for factors in (layers, *connections)):  # false for NaN
         raise RunFailedError(
             f"Schedules gave a share that is no number from 0 on, at progress {moment.progress:.4g}"
@@ -78,22 +82,23 @@ def multipliers(schedules: Sequence[Schedule], moment: Moment) -> Multipliers:
     return Multipliers(layers, connections)
 
 
-def _of_connections(schedules: Sequence[Schedule], moment: Moment, layer: LayerState) -> Factors:
+def _of_layer(
+    shares: Sequence[ConnectionShare],
+    absolutes: Sequence[Absolute],
+    moment: Moment,
+    layer: LayerState,
+) -> Factors:
     count = len(layer.columns)
-    shares = [one(moment, layer) for one in schedules if isinstance(one, ConnectionShare)]
-    absolutes = [
-        one(moment, layer)
-        for one in schedules
-        if isinstance(one, Absolute) and not isinstance(one, NewbornWarmUp)
-    ]
-    found = _limited(_product(shares, count)) if shares else np.ones(count)
-    return _product([found, *absolutes], count)
+    found = np.ones(count)
+    if shares:
+        found = _limited(_product([one(moment, layer) for one in shares], count))
+    return _product([found, *(one(moment, layer) for one in absolutes)], count)
 
 
 def _product(factors: Sequence[Factors], count: int) -> Factors:
-    product: Factors = np.ones(count)
+    product = np.ones(count)
     for one in factors:
-        product = product * one
+        product *= one
     return product
 
 

@@ -31,8 +31,8 @@ class Layerwise(LayerShare):
     def __call__(self, moment: Moment) -> Layers:
         count = len(moment.layers)
         centres = (np.arange(count) + 0.5) / count
-        thirds = [centres < 1 / 3, centres > 2 / 3]
-        return np.select(thirds, [self.early, self.late], self.middle)
+        behind = np.where(centres > 2 / 3, self.late, self.middle)
+        return np.where(centres < 1 / 3, self.early, behind)
 
 
 @schedule("layer_age")
@@ -78,8 +78,7 @@ class GrowthDecay(LayerShare):
         shares = np.ones(len(places))
         for event in moment.past.growth:
             distance = np.abs(places - event.layer)
-            slower = np.select(
-                [distance == 0, distance == 1], [self.grown, self.beside], self.beyond
-            )
+            far = np.where(distance == 1, self.beside, self.beyond)
+            slower = np.where(distance == 0, self.grown, far)
             shares *= 1.0 - (1.0 - slower) * np.exp((event.epoch - moment.epoch) / self.epochs)
         return shares

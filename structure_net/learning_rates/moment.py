@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Growth:
 @dataclass(frozen=True)
 class Past:
     """What a trial has seen so far. Mean losses in nats, one an epoch; the extrema ratio and the
-    extreme units of each hidden layer are those measured last, None where they are undetermined."""
+    extreme units of each sparse layer are those measured last, None where they are undetermined."""
 
     train_losses: tuple[float, ...] = ()
     validation_losses: tuple[float, ...] = ()
@@ -58,12 +59,12 @@ class LayerState:
     grown: Bool[np.ndarray, " connections"]
     learnt: Callable[[], Learnt]
 
-    @property
+    @cached_property
     def fan_in(self) -> Int[np.ndarray, " units"]:
         """Live connections into each unit."""
         return np.diff(self.row_pointers)
 
-    def of_units(self, values: Float[np.ndarray, " units"]) -> Float[np.ndarray, " connections"]:
+    def of_units(self, values: Shaped[np.ndarray, " units"]) -> Shaped[np.ndarray, " connections"]:
         """Each connection's value of its unit."""
         return np.repeat(values, self.fan_in)
 

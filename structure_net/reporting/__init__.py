@@ -3,6 +3,7 @@
 from structure_net.reporting.console import Console, Mode, choose_mode
 from structure_net.reporting.criteria import success_criteria, worker_utilization
 from structure_net.reporting.markup import (
+    Cell,
     bullets,
     document,
     element,
@@ -25,6 +26,7 @@ __all__ = [
     "METRIC_HEAD",
     "REPORT",
     "Axis",
+    "Cell",
     "Chart",
     "Console",
     "GroupedMetric",

@@ -3,6 +3,13 @@
 from structure_net.studies.estimate import Estimate, estimate
 from structure_net.studies.files import write_results
 from structure_net.studies.findings import Interval, Row, results_of, rows_of, verdict
+from structure_net.studies.metric_page import metrics_lines, metrics_page
+from structure_net.studies.metric_study import (
+    Correlation,
+    MetricsPlan,
+    correlations,
+    metrics_results,
+)
 from structure_net.studies.noise import NoisePlan, genome_for, noise_lines, noise_results
 from structure_net.studies.page import page
 from structure_net.studies.plan import Arm, Plan, compared, seeds_of
@@ -15,10 +22,12 @@ __all__ = [
     "MINIMUM_PAIRS",
     "Arm",
     "Champion",
+    "Correlation",
     "Estimate",
     "Finding",
     "Findings",
     "Interval",
+    "MetricsPlan",
     "NoisePlan",
     "Pairs",
     "Plan",
@@ -26,8 +35,12 @@ __all__ = [
     "Step",
     "compare_pairs",
     "compared",
+    "correlations",
     "estimate",
     "genome_for",
+    "metrics_lines",
+    "metrics_page",
+    "metrics_results",
     "noise_lines",
     "noise_results",
     "page",

@@ -14,12 +14,17 @@ RESULTS = "results.json"
 PAGE = "report.html"
 
 
-def write_results(directory: Path, results: Mapping[str, Any]) -> list[Path]:
-    """The results file, and the page where arms were compared; returns their paths."""
+def write_results(
+    directory: Path, results: Mapping[str, Any], html: str | None = None
+) -> list[Path]:
+    """The results file, and the page: `html`, or that of arms that were compared; returns their
+    paths."""
     directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps(results, indent=2, default=str, allow_nan=False)
     atomic_write(directory / RESULTS, (text + "\n").encode())
-    if "arms" not in results:
+    if "arms" in results:
+        html = page(results)
+    if html is None:
         return [directory / RESULTS]
-    atomic_write(directory / PAGE, page(results).encode())
+    atomic_write(directory / PAGE, html.encode())
     return [directory / RESULTS, directory / PAGE]

@@ -25,6 +25,7 @@ Numbers = npt.NDArray[np.float64]
 MINIMUM_PAIRS = 10
 EXACT_PAIRS = 25  # up to here the distribution is counted, beyond it a normal one is close
 RESAMPLES = 10_000  # the ends of a 95 % interval then move by about a hundredth of its width
+CORRELATION_RESAMPLES = 2_000  # ranks are taken anew in each; the ends move by 2 % of the width
 CONFIDENCE = 0.95
 ALPHA = 0.05
 LARGE_EFFECT = 0.8  # in standard deviations of the differences (Cohen 1988)
@@ -180,3 +181,67 @@ def power(count: int, effect: float) -> float:
 def summary(values: Sequence[float], purpose: str) -> tuple[float, float, float]:
     """Mean, and both ends of its interval."""
     return (fmean(values), *bootstrap(values, purpose))
+
+
+def spearman(first: Sequence[float], second: Sequence[float]) -> float:
+    """Rank correlation (Spearman 1904), equal values sharing their mean rank; neither constant."""
+    one, other = (_ranks(np.array(values, dtype=np.float64)) for values in (first, second))
+    return _correlation(one, other)
+
+
+def spearman_p(rho: float, count: int) -> float:
+    """Two-sided p of no relation, by Student's t with count - 2 degrees of freedom."""
+    from scipy.special import stdtr
+
+    if abs(rho) >= 1.0:
+        return 0.0
+    t = abs(rho) * math.sqrt((count - 2) / (1.0 - rho * rho))
+    return min(1.0, 2.0 * float(stdtr(count - 2, -t)))
+
+
+def spearman_interval(
+    first: Sequence[float], second: Sequence[float], purpose: str
+) -> tuple[float, float]:
+    """95 % interval of a rank correlation: percentiles over `CORRELATION_RESAMPLES` bootstrap
+    samples of pairs. The draw depends on `purpose` and the count alone."""
+    one, other = np.array(first, dtype=np.float64), np.array(second, dtype=np.float64)
+    draw = derive(0, "bootstrap of correlations", purpose, len(one))
+    places = draw.integers(len(one), size=(CORRELATION_RESAMPLES, len(one)))
+    left, right = (_ranks_of_resamples(values, places) for values in (one, other))
+    sizes = np.sqrt((left * left).sum(1) * (right * right).sum(1))
+    varied = sizes > 0
+    found = (left * right).sum(1)[varied] / sizes[varied]
+    low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def _ranks_of_resamples(values: Numbers, places: npt.NDArray[np.int64]) -> Numbers:
+    """Ranks within each row of `values[places]`, equal values sharing theirs, less their mean."""
+    _, kinds = np.unique(values, return_inverse=True)
+    drawn, count = kinds[places], int(kinds.max()) + 1
+    row = count * np.arange(len(places))[:, None]
+    counts = np.bincount((drawn + row).ravel(), minlength=len(places) * count)
+    counts = counts.reshape(len(places), count)
+    middle = counts.cumsum(1) - (counts - 1) / 2
+    ranks = np.take_along_axis(middle, drawn, 1)
+    return np.asarray(ranks - ranks.mean(1, keepdims=True), dtype=np.float64)
+
+
+def partial_spearman(
+    first: Sequence[float], second: Sequence[float], fixed: Sequence[float]
+) -> float | None:
+    """The rank correlation with a third quantity held fixed: (r12 - r13 r23) / sqrt((1 - r13^2)
+    (1 - r23^2)); None where the third says all of one of the two, or does not vary."""
+    if min(fixed) == max(fixed):
+        return None
+    both, one, other = spearman(first, second), spearman(first, fixed), spearman(second, fixed)
+    rest = (1.0 - one * one) * (1.0 - other * other)
+    if rest < 1e-12:
+        return None
+    return max(-1.0, min(1.0, (both - one * other) / math.sqrt(rest)))
+
+
+def _correlation(first: Numbers, second: Numbers) -> float:
+    one, other = first - first.mean(), second - second.mean()
+    size = math.sqrt(float((one * one).sum()) * float((other * other).sum()))
+    return max(-1.0, min(1.0, float((one * other).sum()) / size))

@@ -8,10 +8,9 @@ from functools import cache, cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Bool, Float, Int
 
-from structure_net.engine import Batch, Learner
+from structure_net.engine import AdamW, Batch, Learner
 from structure_net.learning_rates import (
     LOWEST_RATE,
     LayerState,
@@ -86,13 +85,13 @@ class Rates:
             flat = np.where(flat > 0, np.maximum(flat, LOWEST_RATE / lowest), 0.0)
         optimizer.limits = (0.0 if frozen else LOWEST_RATE, optimizer.limits[1])
         if flat is not None:
-            optimizer.multiplier.copy_(torch.from_numpy(flat.astype(np.float32)))
+            optimizer.multiplier.copy_(torch.from_numpy(flat.astype(np.float32, copy=False)))
         elif not self._all_one:
             optimizer.multiplier.fill_(1.0)
         self._all_one = flat is None
         self.newborn = None
         if len(born):
-            self.newborn = Newborn(optimizer.multiplier, born, ages, self._warm_up)
+            self.newborn = Newborn(optimizer, born, ages, self._warm_up)
 
     def _grown(self, done: int) -> Bool[np.ndarray, " connections"]:
         """Connections that are younger than the trial, or came with the edits that made it."""
@@ -157,24 +156,32 @@ class Newborn:
 
     def __init__(
         self,
-        multiplier: Float[Tensor, " values"],
-        places: np.ndarray,
-        ages: np.ndarray,
+        optimizer: AdamW,
+        places: Int[np.ndarray, " born"],
+        ages: Float[np.ndarray, " born"],
         warm_up: NewbornWarmUp,
     ) -> None:
-        self._multiplier, self._ages, self._warm_up = multiplier, ages, warm_up
-        self._places = torch.from_numpy(places).to(multiplier.device)
-        self._full = multiplier[self._places].clone()
+        # The optimizer and not its vector: an engine may move that elsewhere.
+        self._optimizer, self._warm_up = optimizer, warm_up
+        # Mostly all are born at once; one number is then enough, and a step in a small network
+        # should not wait for more.
+        self._ages = ages[:1] if (ages == ages[0]).all() else ages
+        self._places = places
+        self._full = optimizer.multiplier.cpu().numpy()[places]
         self._open = False
 
     def before(self, step: int) -> None:
         """Set the multipliers that hold for step `step` of the epoch."""
         if self._open:
             return
-        gates = self._warm_up.at(self._ages + step)
-        self._open = bool((gates == 1.0).all())
-        factors = torch.from_numpy(gates.astype(np.float32)).to(self._full.device)
-        self._multiplier[self._places] = self._full * factors
+        gates = self._warm_up.at(self._ages + step).astype(np.float32)
+        self._open = bool(gates.min() == 1.0)
+        multiplier = self._optimizer.multiplier
+        if multiplier.device.type == "cpu":
+            multiplier.numpy()[self._places] = self._full * gates
+        else:
+            there = torch.from_numpy(self._full * gates).to(multiplier.device)
+            multiplier[torch.from_numpy(self._places).to(multiplier.device)] = there
 
 
 def warming(batches: Iterable[Batch], cohort: Iterable[Rates]) -> Iterable[Batch]:

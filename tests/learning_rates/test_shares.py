@@ -120,7 +120,7 @@ def test_origin_tells_what_was_born_here() -> None:
 
 def test_extrema_proximity_doubles_what_touches_an_extreme_unit() -> None:
     layers = (layer([2, 1, 3], 5, 0), layer([3, 2], 3, 1))
-    extrema = (np.array([False, True, False]),)
+    extrema = (np.array([False, True, False]), np.zeros(2, dtype=bool))
     now = moment(*layers, past=Past(extrema=extrema))
     assert ExtremaProximity()(now, layers[0]).tolist() == [1, 1, 2, 1, 1, 1]
     sources = layers[1].columns.tolist()

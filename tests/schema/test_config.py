@@ -40,6 +40,7 @@ CHANGED: dict[str, Any] = {
     "retrain": 1,
     "epochs_per_generation": 4,
     "enable_comprehensive_metrics": False,
+    "enable_residual_blocks": False,
     "metrics_frequency": 3,
     "metrics_level": "full",
     "mixed_precision": False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from structure_net.engine import ENGINES, AdamW, Batch, Learner, make_engine
+from structure_net.engine import ENGINES, AdamW, Batch, Learner, StackedEngine, make_engine
 from structure_net.genome import Edit, Genome, SetDensity, apply_edit
 from structure_net.learning_rates import (
     ROWS,
@@ -221,9 +222,15 @@ def test_the_newborn_warm_up_step_by_step_and_the_others_do_not(tmp_path: Path) 
     assert warming(batches, [rates]) is batches
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_newborn_connection_stands_still_at_its_first_step(engine: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", [*ENGINES, "stacked"])
+def test_a_newborn_connection_stands_still_at_its_first_step(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Epochs of one step: after the first, new weights are 0 as they came, and then they move."""
+    if engine == "stacked":  # as `dense` is on a GPU, which keeps the vectors elsewhere
+        engine = "dense"
+        loop = sys.modules["structure_net.training.train"]  # the package names its function so
+        monkeypatch.setattr(loop, "make_engine", lambda *_, **__: StackedEngine())
     parent = one("COSINE")
     run([parent], room(tmp_path, batch_size=1294), engine)
     heir = child(parent, SetDensity(layer=1, density=0.5))

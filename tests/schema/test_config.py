@@ -51,7 +51,6 @@ CHANGED: dict[str, Any] = {
     "weight_decay": 0.0,
     "learning_rate_strategies": ["COSINE", "warm_up:share=0.1+cosine"],
     "learning_rate_control": "shuffled",
-    "enable_residual_blocks": False,
     "max_layers": 7,
     "processes_per_gpu": 1,
     "dataset": 'di git\'s "x" \u00e9\t',

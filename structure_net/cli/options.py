@@ -51,6 +51,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "batch_size_base",
         "weight_decay",
         "learning_rate_strategies",
+        "learning_rate_control",
         "gradient_checkpointing",
         "mixed_precision",
     ),

@@ -80,7 +80,7 @@ def deal(
         if allowance.on_device:
             largest = -(-len(group) // capacity)
         else:
-            largest = min(LARGEST_COHORT[engine], max(1, len(trials) // (2 * capacity)))
+            largest = min(LARGEST_COHORT.get(engine, 1), max(1, len(trials) // (2 * capacity)))
         setting, genomes = allowance.setting(engine), [trial.genome for trial in group]
         for part in portions(genomes, setting, allowance.room, largest):
             chosen = tuple(group[place] for place in part.members)
@@ -143,7 +143,8 @@ def _by_engine(
 
 def work_of(cohort: Cohort) -> float:
     """How long a cohort trains, in nanoseconds a step times epochs: for comparisons only."""
-    always, connection, place = STEP_WORK[cohort.engine]
+    # An engine that is not known fails each of its trials, in the worker.
+    always, connection, place = STEP_WORK.get(cohort.engine, STEP_WORK["native"])
     return sum(
         trial.epochs
         * (

@@ -103,5 +103,5 @@ def test_the_estimate_of_a_cohort_is_that_of_its_networks():
     connections = 3072 * 100 + 100 * 10
     batch = 1024 * 3072 * 12
     found = cohort_estimate(config, 3072, 10) - batch
-    # Kept 16 + 4 + 8 + 8 + 4 bytes a connection by each of four, 16 + 4 more by one at a time.
-    assert found == pytest.approx((4 * 40 + 20) * connections, rel=0.01)
+    # Kept 16 + 4 + 8 + 16 + 4 bytes a connection by each of eight, 4 + 8 + 4 more by one at a time.
+    assert found == pytest.approx((8 * 48 + 16) * connections, rel=0.01)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from structure_net.executors import Desk, deal
+from structure_net.executors import Desk, deal, work_of
 from structure_net.genome import allocate, genome_of, shapes_of
 from structure_net.schema import Cohort, Trial, TrialFailed
 
@@ -95,5 +95,9 @@ def test_dealing_gives_each_trial_once_the_most_expensive_first() -> None:
     for cohort in cohorts:
         kinds = {one.genome.hidden[0].width < 50 for one in cohort.trials}
         assert kinds == {cohort.engine == "csr"}
-    costs = [sum(sum(one.genome.counts) for one in cohort.trials) for cohort in cohorts]
-    assert costs == sorted(costs, reverse=True)
+    works = [work_of(cohort) for cohort in cohorts]
+    assert works == sorted(works, reverse=True)
+    for engine in ("csr", "dense"):
+        own = [cohort for cohort in cohorts if cohort.engine == engine]
+        sizes = [sum(one.genome.counts) for cohort in own for one in cohort.trials]
+        assert sizes == sorted(sizes, reverse=True)

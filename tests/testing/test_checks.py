@@ -36,7 +36,9 @@ def test_every_fitness_keeps_its_contract(name: str) -> None:
 @pytest.mark.parametrize("name", [*MUTATIONS])
 def test_every_mutation_keeps_its_contract(name: str) -> None:
     cases = GENOMES // len(list(MUTATIONS))
-    assert check_mutation(MUTATIONS.get(name), cases=cases) > cases / 2
+    # Most drawn genomes have no residual block to remove.
+    fewest = cases / 4 if name == "remove_block" else cases / 2
+    assert check_mutation(MUTATIONS.get(name), cases=cases) > fewest
 
 
 @pytest.mark.parametrize("name", [*METRICS])

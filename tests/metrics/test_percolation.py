@@ -35,7 +35,7 @@ def test_survival_equals_removing_one_by_one() -> None:
         lasting = survival(graph, order)
         for removed in range(count + 1):
             useful = reach(without(graph, order, removed)).useful
-            hidden = np.concatenate([list(layer) for layer in graph.hidden_layers]).astype(int)
+            hidden = [unit for layer in graph.hidden_layers for unit in layer]
             assert ((lasting >= removed) == useful)[hidden].all()
 
 

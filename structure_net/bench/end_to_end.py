@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from structure_net.bench.data import tensors_of
 from structure_net.bench.reference import Apprentice, masked, torch_as
@@ -73,9 +72,8 @@ class Held:
         )
 
 
-def hold(contest: Contest, cores: int, engines: Sequence[str], **values: Any) -> Held:
-    """Run the tournament in a folder that is deleted afterwards; `values` are further ones of its
-    configuration."""
+def hold(contest: Contest, cores: int, engines: Sequence[str]) -> Held:
+    """Run the tournament in a folder that is deleted afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         resolved = resolve(
             tournament_size=contest.competitors,
@@ -89,7 +87,6 @@ def hold(contest: Contest, cores: int, engines: Sequence[str], **values: Any) ->
             learning_rate_strategies=("COSINE",),  # and has one rate for all connections
             engine=engines[0] if len(engines) == 1 else "auto",
             out=Path(folder) / "run",
-            **values,
         )
         tournament = start(resolved)
         if "native" not in engines:

@@ -150,7 +150,7 @@ def test_the_machines_rates_are_positive() -> None:
 def test_a_tournament_and_the_same_trials_by_a_reference() -> None:
     """Same weights, batches and rates: the same accuracy on the validation part, but for a
     sample near the border."""
-    held = hold(CONTEST, 1, ALL, learning_rate_strategies=("COSINE",))
+    held = hold(CONTEST, 1, ALL)
     assert [result.trial.generation for result in held.results] == [0, 0, 1]
     assert 0 < held.start_seconds < held.seconds
     workload = held.workload

@@ -14,6 +14,8 @@ from structure_net import load_network
 from structure_net.cli import main
 from structure_net.datasets import load, open_test
 
+from tests.networks.residual import logits
+
 from .runs import results
 
 
@@ -44,29 +46,9 @@ def test_champion_file_gives_the_reported_accuracies(tmp_path: Path) -> None:
     test = open_test(load("digits"))
     mean, deviation = np.array(described.data.mean), np.array(described.data.deviation)
     inputs = np.asarray(test.images, dtype=np.float64).reshape(len(test.labels), -1)
-    h = (inputs / described.data.scale - mean) / deviation
-    values = network.values.detach().numpy().astype(np.float64)
-    for index in range(len(network.layers)):
-        dense = network.layer(index).dense(network.weights(index)).detach().numpy()
-        h = h @ dense.T.astype(np.float64) + network.biases(index).detach().numpy()
-        if index < len(network.layers) - 1:
-            assert described.genome.activation in ("relu", "leaky_relu", "tanh", "gelu", "silu")
-            h = activated(described.genome.activation, h)
-    assert len(values) == best["active_parameters"]
-    assert np.mean(h.argmax(1) == test.labels) == pytest.approx(best["test_accuracy"], abs=1e-9)
-
-
-def activated(name: str, z: np.ndarray) -> np.ndarray:
-    """The activations in numpy."""
-    from scipy.special import erf, expit
-
-    return {
-        "relu": lambda: np.maximum(z, 0),
-        "leaky_relu": lambda: np.where(z > 0, z, 0.01 * z),
-        "tanh": lambda: np.tanh(z),
-        "gelu": lambda: z * 0.5 * (1 + erf(z / np.sqrt(2))),
-        "silu": lambda: z * expit(z),
-    }[name]()
+    found = logits(network, (inputs / described.data.scale - mean) / deviation)
+    assert len(network.values) == best["active_parameters"]
+    assert np.mean(found.argmax(1) == test.labels) == pytest.approx(best["test_accuracy"], abs=1e-9)
 
 
 @pytest.mark.slow

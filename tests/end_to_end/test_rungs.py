@@ -60,7 +60,7 @@ def test_each_rung_stops_the_weaker_half(serial: Path) -> None:
         if kind == "EpochFinished":
             epochs.setdefault(body["trial"], []).append(body["epoch"])
     ends = {
-        body["trial"]: body["result"]["stopped_after"] or 8
+        body["trial"]: body["result"]["stopped_after"] or body["result"]["trial"]["epochs"]
         for kind, body in rows
         if kind in ("TrialStopped", "TrialFinished")
     }
@@ -86,7 +86,8 @@ def test_the_results_file_tells_retrainings_ledger_and_operators(serial: Path) -
         if kind == "TrialFinished" and body["result"]["trial"]["operators"] == ["retrain"]
     ]
     assert [one["trial"]["genome"] for one in retrained] == [best["genome"]] * 2
-    assert [one["trial"]["epochs"] for one in retrained] == [8, 8]
+    lineage = 8 * (1 + len(best["lineage"]))  # as many epochs as the champion and its forebears
+    assert [one["trial"]["epochs"] for one in retrained] == [lineage, lineage]
     told = best["retraining"]
     assert [one["seed"] for one in told] == [one["trial"]["seed"] for one in retrained]
     assert len({best["network_sha256"], *(one["network_sha256"] for one in retrained)}) == 3

@@ -13,7 +13,6 @@ import pytest
 from structure_net import load_network
 from structure_net.cli import main
 from structure_net.datasets import load, open_test
-
 from tests.networks.residual import logits
 
 from .runs import results

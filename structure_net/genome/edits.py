@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from structure_net.errors import InvalidGenomeError
 from structure_net.genome.genome import (
@@ -21,11 +21,18 @@ from structure_net.genome.genome import (
     genome_of,
     shapes_of,
 )
+from structure_net.genome.growth_edits import (
+    AddConnections,
+    Prune,
+    PruneUnits,
+    Revive,
+    Rewire,
+    SplitUnit,
+    Widen,
+    resized,
+)
+from structure_net.genome.growth_edits import Frozen as _Frozen
 from structure_net.genome.size import allocate
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ResizeLayer(_Frozen):
@@ -94,6 +101,13 @@ class SetStrategy(_Frozen):
     strategy: str
 
 
+class SetGrowthRule(_Frozen):
+    """Another rule of growth."""
+
+    kind: Literal["set_growth_rule"] = "set_growth_rule"
+    growth_rule: str
+
+
 Edit = Annotated[
     ResizeLayer
     | SetDensity
@@ -103,7 +117,15 @@ Edit = Annotated[
     | SetActivation
     | SetNormalisation
     | SetLearningRate
-    | SetStrategy,
+    | SetStrategy
+    | SetGrowthRule
+    | AddConnections
+    | Rewire
+    | Prune
+    | PruneUnits
+    | Widen
+    | SplitUnit
+    | Revive,
     Field(discriminator="kind"),
 ]
 
@@ -130,6 +152,11 @@ def apply_edit(genome: Genome, edit: Edit) -> Genome:
             return _with(genome, base_learning_rate=edit.base_learning_rate)
         case SetStrategy():
             return _with(genome, strategy=edit.strategy)
+        case SetGrowthRule():
+            return _with(genome, growth_rule=edit.growth_rule)
+        case _:
+            widths, counts = resized(genome, edit)
+            return _rebuilt(genome, widths, _innovations(genome), counts)
 
 
 def inserted_innovation(left: str, right: str) -> str:
@@ -179,6 +206,7 @@ def _rebuilt(
         activation=genome.activation,
         normalisation=genome.normalisation,
         strategy=genome.strategy,
+        growth_rule=genome.growth_rule,
         innovations=innovations,
     )
 

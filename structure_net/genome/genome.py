@@ -56,6 +56,7 @@ class Genome(BaseModel):
     normalisation: Normalisation = "none"
     base_learning_rate: float = Field(gt=0, le=1)
     strategy: str = "COSINE"
+    growth_rule: str = "none"
 
     @model_validator(mode="after")
     def _counts_are_whole(self) -> Genome:
@@ -100,6 +101,8 @@ class Genome(BaseModel):
         content = self.model_dump(mode="json")
         for gene in content["hidden"]:
             del gene["innovation"]
+        if self.growth_rule == "none":
+            del content["growth_rule"]  # ids of networks that do not grow stay what they were
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -136,6 +139,7 @@ def genome_of(
     activation: Activation = "relu",
     normalisation: Normalisation = "none",
     strategy: str = "COSINE",
+    growth_rule: str = "none",
     innovations: Sequence[str] | None = None,
 ) -> Genome:
     """A genome from connection counts; raises InvalidGenomeError where a bound is broken."""
@@ -159,6 +163,7 @@ def genome_of(
             normalisation=normalisation,
             base_learning_rate=base_learning_rate,
             strategy=strategy,
+            growth_rule=growth_rule,
         )
     except ValueError as problem:
         raise InvalidGenomeError(f"Genome {[inputs, *widths, classes]}: {problem}") from problem

@@ -30,6 +30,14 @@ def fitted(
     return part.plus(absent_places(part, count - len(part.places), generator))
 
 
+def whole(part: Part, *, first: bool, usable: Usable = None) -> bool:
+    """Whether nothing is cut off: a connection into each unit (of the first layer, one from an
+    input that varies), one out of each hidden source."""
+    useful = part.rows if usable is None or not usable.any() else part.rows[usable[part.columns]]
+    fed = len(np.unique(useful)) == part.units
+    return fed and (first or len(np.unique(part.columns)) == part.sources)
+
+
 def absent_places(
     part: Part, count: int, generator: np.random.Generator
 ) -> Int[np.ndarray, " count"]:

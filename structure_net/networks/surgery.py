@@ -4,12 +4,14 @@ What an edit does to the function that is computed:
 
 | edit | function |
 |---|---|
-| `SetLearningRate`, `SetStrategy` | the same |
+| `SetLearningRate`, `SetStrategy`, `SetGrowthRule` | the same |
 | `SetDensity`, `ScaleDensity` | the same as far as connections are added; removed ones count as 0 |
 | `ResizeLayer`, wider | the same without normalisation: a new unit's outgoing weights are 0 |
 | `ResizeLayer`, narrower | without normalisation that with the removed units' activations at 0 |
 | `InsertLayer` | the same with `relu` and without normalisation, see `_with_layer` |
 | `RemoveLayer`, `SetActivation`, `SetNormalisation` | another |
+
+Edits of single connections and units are those of `networks.growing`.
 
 Where a layer has room for fewer connections than are needed to leave no unit cut off, weights are
 removed and connections of weight 0 moved in.
@@ -23,9 +25,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from structure_net.errors import InvalidGenomeError
-from structure_net.genome import Edit, Genome, InsertLayer, RemoveLayer, apply_edit
+from structure_net.genome import Edit, Genome, GrowthEdit, InsertLayer, RemoveLayer, apply_edit
 from structure_net.networks.connectivity import constant_fan_in
 from structure_net.networks.fitting import Usable, fitted
+from structure_net.networks.growing import grown
 from structure_net.networks.initialise import GAIN_SQUARED, he_weights
 from structure_net.networks.network import Network
 from structure_net.networks.parts import (
@@ -64,6 +67,9 @@ def edited(body: Body, edit: Edit, generator: np.random.Generator, usable: Usabl
     not fit.
     """
     genome = apply_edit(body.genome, edit)
+    if isinstance(edit, GrowthEdit):
+        parts = grown(body.parts, edit, genome, generator, usable)
+        return replace(body, genome=genome, parts=parts)
     if isinstance(edit, InsertLayer):
         body = _with_layer(body, edit.place, edit.width)
     elif isinstance(edit, RemoveLayer):

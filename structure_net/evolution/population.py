@@ -27,6 +27,7 @@ class World:
     classes: int
     max_layers: int
     strategies: tuple[str, ...]
+    growth_rules: tuple[str, ...] = ("none",)
 
     @classmethod
     def of(cls, config: Config, inputs: int, classes: int) -> World:
@@ -37,6 +38,7 @@ class World:
             classes,
             config.max_layers,
             config.learning_rate_strategies,
+            config.growth_rules if config.enable_growth else ("none",),
         )
         try:
             world.check(smallest_genome(world))
@@ -55,9 +57,19 @@ class World:
         self.space.check(genome, self.max_layers)
         if genome.strategy not in self.strategies:
             raise InvalidGenomeError(f"Strategy {genome.strategy} is not enabled.")
+        if genome.growth_rule not in self.growth_rules:
+            raise InvalidGenomeError(f"Growth rule {genome.growth_rule} is not enabled.")
 
-    def genome(self, widths: Sequence[int], density: float, rate: float, strategy: str) -> Genome:
-        """A founder of these widths, its density lowered as far as the parameter limit asks."""
+    def genome(
+        self,
+        widths: Sequence[int],
+        density: float,
+        rate: float,
+        strategy: str,
+        growth_rule: str | None = None,
+    ) -> Genome:
+        """A founder of these widths, its density lowered as far as the parameter limit asks; of the
+        first growth rule where none is named."""
         shapes = shapes_of(self.inputs, widths, self.classes)
         counts = allocate(shapes, self.highest_density(widths, density), self.space.allocation)
         return genome_of(
@@ -69,6 +81,7 @@ class World:
             activation=self.space.activations[0],
             normalisation=self.space.normalisations[0],
             strategy=strategy,
+            growth_rule=self.growth_rules[0] if growth_rule is None else growth_rule,
         )
 
     def highest_density(self, widths: Sequence[int], wanted: float) -> float:
@@ -95,12 +108,15 @@ def smallest_genome(world: World, rate: float | None = None, strategy: str | Non
 def founders(world: World, count: int, generator: np.random.Generator) -> list[Genome]:
     """The first generation: distinct where that is possible, strategies dealt evenly."""
     strategies = _dealt(world.strategies, count, generator)
+    rules = list(world.growth_rules) * count
+    if len(world.growth_rules) > 1:
+        rules = _dealt(world.growth_rules, count, generator)
     named = [_fitted(world, widths) for widths in world.space.initial_architectures]
     genomes: list[Genome] = []
     seen: set[str] = set()
     for place in range(count):
         widths = named[place] if place < len(named) else None
-        genome = founder(world, strategies[place], generator, seen, widths)
+        genome = founder(world, strategies[place], generator, seen, widths, rules[place])
         seen.add(genome.id)
         genomes.append(genome)
     return genomes
@@ -128,6 +144,7 @@ def founder(
     generator: np.random.Generator,
     seen: set[str],
     widths: Sequence[int] | None = None,
+    growth_rule: str | None = None,
 ) -> Genome:
     """A genome without parents, of the given widths or random ones; not in `seen` if it can be."""
     space = world.space
@@ -137,7 +154,7 @@ def founder(
         rates = np.log([space.initial_min_learning_rate, space.initial_max_learning_rate])
         # Log-uniform: the best rate varies about tenfold with fan-in and length of training.
         rate = _inside(float(np.exp(generator.uniform(*rates))), space)
-        genome = _made_small_enough(world, list(drawn), density, rate, strategy)
+        genome = _made_small_enough(world, list(drawn), density, rate, strategy, growth_rule)
         if genome is not None and genome.id not in seen:
             return genome
     return smallest_genome(world, rate, strategy)
@@ -163,7 +180,7 @@ def _inside(rate: float, space: Space) -> float:
 
 
 def _dealt(strategies: Sequence[str], count: int, generator: np.random.Generator) -> list[str]:
-    """Each strategy equally often, to within one, in random order."""
+    """Each strategy equally often, to within one, in random order; the same for growth rules."""
     dealt = [strategies[place % len(strategies)] for place in range(count)]
     return [dealt[place] for place in generator.permutation(count)]
 
@@ -176,13 +193,18 @@ def _fitted(world: World, widths: Sequence[int]) -> list[int]:
 
 
 def _made_small_enough(
-    world: World, widths: list[int], density: float, rate: float, strategy: str
+    world: World,
+    widths: list[int],
+    density: float,
+    rate: float,
+    strategy: str,
+    growth_rule: str | None,
 ) -> Genome | None:
     """The genome, its layers halved towards the narrowest until it fits; None when none does."""
     low = world.space.width_range(world.inputs)[0]
     while True:
         try:
-            genome = world.genome(widths, density, rate, strategy)
+            genome = world.genome(widths, density, rate, strategy, growth_rule)
             world.check(genome)
             return genome
         except InvalidGenomeError:

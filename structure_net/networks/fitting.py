@@ -23,7 +23,7 @@ def fitted(
         usable = None
     part = _without_gaps(part, generator, first=first, usable=usable)
     if len(part.places) > count:
-        needed = _needed(part, first=first, usable=usable)
+        needed = needed_connections(part, first=first, usable=usable)
         if needed.sum() > count:
             part, needed = _fewest(part, generator)
         part = _pruned(part, needed, count)
@@ -72,7 +72,9 @@ def _largest_first(part: Part) -> Int[np.ndarray, " connections"]:
     return np.argsort(-np.abs(part.numbers[VALUE]), kind="stable")
 
 
-def _needed(part: Part, *, first: bool, usable: Usable) -> Bool[np.ndarray, " connections"]:
+def needed_connections(
+    part: Part, *, first: bool, usable: Usable
+) -> Bool[np.ndarray, " connections"]:
     """The largest connection into each unit, and out of each hidden source."""
     needed = np.zeros(len(part.places), dtype=bool)
     order = _largest_first(part)

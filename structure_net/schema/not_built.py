@@ -40,8 +40,6 @@ MISSING_STRATEGIES = ("BASIC", "ADVANCED", "COMPREHENSIVE", "ULTIMATE")
 
 
 NOT_BUILT: tuple[NotBuilt, ...] = (
-    NotBuilt("enable_growth", _on, False, "growth"),
-    NotBuilt("growth_frequency", _any, inert=True),
     NotBuilt("enable_residual_blocks", _on, False, "residual blocks"),
     NotBuilt(
         "learning_rate_strategies",

@@ -39,10 +39,11 @@ class Multipliers:
     layers: Factors
     connections: tuple[Factors, ...]
 
-    def flat(self, units: Sequence[int]) -> Float[np.ndarray, " values"]:
-        """One factor for each value: connections layer by layer, then biases; float32."""
+    def flat(self, biases: Sequence[int]) -> Float[np.ndarray, " values"]:
+        """One factor for each value: connections layer by layer, then so many biases of each layer;
+        float32."""
         products = [share * own for share, own in zip(self.layers, self.connections, strict=True)]
-        return np.concatenate([*products, np.repeat(self.layers, units)]).astype(np.float32)
+        return np.concatenate([*products, np.repeat(self.layers, biases)]).astype(np.float32)
 
 
 def paces_of(schedules: Iterable[Schedule]) -> tuple[Pace, ...]:

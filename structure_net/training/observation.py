@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from structure_net.engine import Engine
 from structure_net.learning_rates import ExtremaProximity
@@ -76,7 +76,20 @@ def remember_extrema(student: Student, seen: Probe, ratio: Value) -> None:
     student.past = replace(
         student.past,
         extrema_ratio=None if isinstance(ratio, Undetermined) else float(ratio),
-        extrema=None if isinstance(masks, Undetermined) else masks,
+        extrema=None if isinstance(masks, Undetermined) else _by_sparse_layer(seen, masks),
+    )
+
+
+def _by_sparse_layer(
+    seen: Probe, masks: tuple[Bool[np.ndarray, " _"], ...] | None
+) -> tuple[Bool[np.ndarray, " _"], ...] | None:
+    """Masks of hidden layers, and empty ones for the sums that end residual blocks."""
+    if masks is None:
+        return None
+    of_place = dict(zip(seen.hidden_places, masks, strict=True))
+    return tuple(
+        of_place.get(place, np.zeros(layer.connections.units, dtype=bool))
+        for place, layer in enumerate(seen.layers[:-1])
     )
 
 

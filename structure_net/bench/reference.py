@@ -36,20 +36,25 @@ class MaskedNetwork(nn.Module):
         self.biases = nn.ParameterList(network.biases(index).detach().clone() for index in layers)
         ones = [torch.ones(len(network.layer(index))) for index in layers]
         self.masks = [network.layer(index).dense(ones[index]) for index in layers]
+        self.plans = network.genome.plans
         self.normalised = network.genome.normalisation == "rms"
         self.activation = ACTIVATION_FUNCTIONS[network.genome.activation]
 
     def forward(self, inputs: Tensor) -> Tensor:
-        h = inputs
-        for index, (weights, biases) in enumerate(zip(self.weights, self.biases, strict=True)):
+        outputs = [inputs]
+        for index, (plan, mask) in enumerate(zip(self.plans, self.masks, strict=True)):
+            weights, biases = self.weights[index] * mask, self.biases[index]
             last = index == len(self.masks) - 1
+            if plan.skip:  # the end of a residual block
+                outputs.append(outputs[-plan.skip] + functional.linear(outputs[-1], weights))
+                continue
             if self.normalised and not last:
-                z = functional.linear(h, weights * self.masks[index])
-                h = functional.rms_norm(z, z.shape[1:], eps=RMS_EPSILON) + biases
+                z = functional.linear(outputs[-1], weights)
+                z = functional.rms_norm(z, z.shape[1:], eps=RMS_EPSILON) + biases
             else:
-                h = functional.linear(h, weights * self.masks[index], biases)
-            h = h if last else self.activation(h)
-        return h
+                z = functional.linear(outputs[-1], weights, biases)
+            outputs.append(z if last else self.activation(z))
+        return outputs[-1]
 
 
 class Apprentice:

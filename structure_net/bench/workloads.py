@@ -15,13 +15,14 @@ from structure_net.genome import Genome, allocate, genome_of, shapes_of
 from structure_net.schema import Given, resolve
 from structure_net.seeding import derive
 
-WORKLOAD = "2"
+WORKLOAD = "3"
 INPUTS, CLASSES = 3072, 10
 BATCH_SIZE = 256
 RATE = 1e-3
 
 # The two shapes of the published measurements, and the densities of the search.
-SPACE = {"activations": ("relu",)}  # what the published measurements have
+# What the published measurements have: relu, no residual blocks.
+FOUNDED = {"space.activations": ("relu",), "enable_residual_blocks": False}
 SHAPES = {"A": (512, 256, 128), "B": (1536, 768, 384, 192)}
 DENSITIES = (0.01, 0.05, 0.10)
 
@@ -50,7 +51,9 @@ class Workload:
 
 def generation(size: int, steps: int) -> Workload:
     """The first generation of a default tournament: named and random shapes, density 1 to 10 %."""
-    world = World.of(resolve(Given({"space": SPACE}, {"space": "bench"})).config, INPUTS, CLASSES)
+    world = World.of(
+        resolve(Given(FOUNDED, dict.fromkeys(FOUNDED, "bench"))).config, INPUTS, CLASSES
+    )
     genomes = founders(world, size, derive(0, "bench", "founders"))
     return Workload("generation", tuple(genomes), steps)
 

@@ -28,6 +28,7 @@ def version() -> str:
 @cache
 def application() -> App:
     """All commands; their heavy imports lie inside them."""
+    from structure_net.cli.analyse import analyse
     from structure_net.cli.bench import bench
     from structure_net.cli.compare import compare
     from structure_net.cli.config import check, show_config
@@ -55,6 +56,7 @@ def application() -> App:
     app.command(resume)
     app.command(show)
     app.command(report)
+    app.command(analyse)
     config = App(name="config", help="The configuration: every value with its origin.")
     config.command(show_config, name="show")
     config.command(check)

@@ -50,7 +50,7 @@ def print_trial(directory: Path, number: int) -> None:
         return
     print(f"metrics after epoch {measured[-1].epoch + 1} of {start.epochs} ({measured[-1].level})")
     table = Table(box=None, pad_edge=False)
-    for name in ("metric", "network", "layers", "a epoch"):
+    for name in ("metric", "network", "layers", "per epoch"):
         table.add_column(name, overflow="fold")
     for row in metric_rows(measured):
         table.add_row(Text(_plain(row.name)), Text(_plain(row.total)), row.layers, row.trend)

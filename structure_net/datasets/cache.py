@@ -179,7 +179,7 @@ def _build(source: Source, folder: Path) -> None:
 
 
 def _key(source: Source) -> str:
-    facts = json.dumps([FORMAT, source.name, source.identity])
+    facts = json.dumps([FORMAT, source.name, source.identity, source.augmentation])
     slug = re.sub(r"[^A-Za-z0-9_-]", "_", source.name)[:40]
     return f"{slug}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
 

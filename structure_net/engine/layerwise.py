@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 
@@ -93,7 +92,7 @@ class LayerwiseEngine(Engine):
         add: bool,
     ) -> Float[Tensor, ""]:
         """The share of the batch's loss of these samples; their gradient goes to `views`."""
-        ends = segments(passage.layers) if self._checkpointing else [(0, passage.layers)]
+        ends = passage.segments() if self._checkpointing else [(0, passage.layers)]
         starts = [batch.by_input(dtype)[:, part]]
         for first, end in ends[:-1]:
             starts.append(passage.output(first, end, starts[-1]))
@@ -131,10 +130,3 @@ class LayerwiseEngine(Engine):
 
 def _rows(batch: Batch, dtype: torch.dtype, part: slice) -> Tensor:
     return batch.by_sample(dtype)[part]
-
-
-def segments(layers: int) -> list[tuple[int, int]]:
-    """(first, end) of runs of about sqrt(layers) layers: as many activations stay as are made
-    again at a time (Chen et al. 2016)."""
-    length = math.isqrt(layers - 1) + 1
-    return [(first, min(first + length, layers)) for first in range(0, layers, length)]

@@ -1,7 +1,8 @@
 """How much memory training takes, from genomes alone; and cohorts that fit a budget.
 
-With n connections, v = n + biases, u units in a layer, s sources, r samples at a time, b samples a
-batch, i inputs, in bytes:
+Hidden units are those inside residual blocks too, and the sums that end them; with blocks `native`
+has 3 widest. With n connections, v = n + biases, u units in a layer, s sources, r samples at a
+time, b samples a batch, i inputs, in bytes:
 
 | | kept while the network lives | while it is trained |
 |---|---|---|
@@ -27,9 +28,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from structure_net.engine.batches import EVALUATION_BATCH
-from structure_net.engine.layerwise import segments
 from structure_net.engine.native.memory import LARGEST_BLOCK
-from structure_net.genome import Genome, active_parameters, connection_count
+from structure_net.engine.passes import segments
+from structure_net.genome import (
+    Genome,
+    active_parameters,
+    connection_count,
+    possible_connections,
+)
 
 FLOAT, PLACE, INDEX = 4, 8, 4  # bytes of a value, of a place in a dense operand, of a list's entry
 
@@ -66,17 +72,19 @@ def budget(total_bytes: int, share: float, processes: int, *, shared: int = 0, o
 def kept_bytes(genome: Genome, setting: Setting) -> int:
     """Memory of one network as long as it is in training."""
     connections, values = connection_count(genome), active_parameters(genome)
-    units, sources = sum(genome.architecture[1:]), sum(genome.architecture[:-1])
+    units = sum(plan.units for plan in genome.plans)
+    sources = sum(plan.sources for plan in genome.plans)
     kept = 4 * FLOAT * values + INDEX * (connections + units)
     if setting.engine == "native":
-        hidden = [gene.width for gene in genome.hidden]
-        rows = 2 * sum(hidden) + 2 * max(hidden, default=0) + genome.classes
+        hidden = [plan.units for plan in genome.plans[:-1]]
+        spares = 3 if any(genome.blocks) else 2
+        rows = 2 * sum(hidden) + spares * max(hidden, default=0) + genome.classes
         lists = 3 * INDEX * (connections + genome.counts[0]) + INDEX * (units + sources)
         return kept + FLOAT * values + lists + FLOAT * LARGEST_BLOCK * rows
     kept += 2 * FLOAT * values
     if setting.engine == "csr":
         return kept + (PLACE + INDEX) * connections + INDEX * sources
-    operands = FLOAT * sum(source * unit for source, unit in genome.shapes)
+    operands = FLOAT * possible_connections(genome)
     return kept + 2 * PLACE * connections + operands
 
 
@@ -84,7 +92,7 @@ def working_bytes(genome: Genome, setting: Setting, rows: int) -> int:
     """Memory that one network needs beside that while it takes `rows` samples of a batch."""
     if setting.engine == "native":
         return 4 * PLACE * max(genome.counts)  # sorting the connections by source
-    widest = max(genome.architecture[1:])
+    widest = max(plan.units for plan in genome.plans)
     vectors = 1 + (genome.activation != "relu") + (genome.normalisation != "none")
     units = vectors * _kept_units(genome, setting.checkpointing) + 5 * widest
     activations = FLOAT * rows * units
@@ -97,10 +105,10 @@ def working_bytes(genome: Genome, setting: Setting, rows: int) -> int:
 
 def _kept_units(genome: Genome, checkpointing: bool) -> int:
     """Hidden units whose activations stay between the forward and the backward pass."""
-    widths = [*genome.architecture[1:-1], 0]
+    widths = [*(plan.units for plan in genome.plans[:-1]), 0]
     if not checkpointing:
         return sum(widths)
-    runs = segments(len(genome.shapes))
+    runs = segments([plan.skip for plan in genome.plans])
     between = sum(widths[end - 1] for _, end in runs)
     return between + max(sum(widths[first : end - 1]) for first, end in runs)
 

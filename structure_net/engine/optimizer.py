@@ -17,7 +17,8 @@ class AdamW:
 
     The update of value i is `rate * multiplier_i * (m / (sqrt(v) + eps) + decay * value)`, the
     product `rate * multiplier_i` clipped to `limits`. The multiplier acts on the update: scaling
-    the gradient instead does nothing, Adam divides it out again.
+    the gradient instead does nothing, Adam divides it out again. `age` holds the steps that each
+    value lived, through inheritance too.
     """
 
     def __init__(self, network: Network, weight_decay: float, limits: tuple[float, float]) -> None:
@@ -29,20 +30,34 @@ class AdamW:
         self.first_moment = torch.zeros_like(self.values, requires_grad=False)
         self.second_moment = torch.zeros_like(self.values, requires_grad=False)
         self.multiplier = torch.ones_like(self.values, requires_grad=False)
+        # On the processor always: whoever trains counts it up, no step reads it.
+        self.age = torch.zeros(len(self.values))
         self._scratch: tuple[Tensor, Tensor] | None = None
 
     def state(self) -> OptimizerState:
         """A copy of what it remembers, on the processor."""
-        vectors = (self.first_moment, self.second_moment, self.multiplier)
-        first, second, multiplier = (vector.detach().cpu().numpy().copy() for vector in vectors)
-        return OptimizerState(first, second, multiplier, self.steps)
+        vectors = (self.first_moment, self.second_moment, self.age)
+        first, second, age = (vector.detach().cpu().numpy().copy() for vector in vectors)
+        return OptimizerState(first, second, age, self.steps)
 
     def restore(self, state: OptimizerState) -> None:
         """Go on from a state of as many values."""
         self.first_moment.copy_(torch.from_numpy(state.first_moment))
         self.second_moment.copy_(torch.from_numpy(state.second_moment))
-        self.multiplier.copy_(torch.from_numpy(state.multiplier))
+        self.age.copy_(torch.from_numpy(state.age))
         self.steps = state.steps
+
+    @torch.no_grad()
+    def recalled(self) -> tuple[Float[Tensor, " values"], Float[Tensor, " values"]]:
+        """The direction of the last step, with decay, and the roots of the corrected second
+        moments; 0 before the first step."""
+        if self.steps == 0:
+            return torch.zeros_like(self.values), torch.zeros_like(self.values)
+        roots = self.second_moment.div(1.0 - SECOND_DECAY**self.steps).sqrt_()
+        directions = self.first_moment.div(1.0 - FIRST_DECAY**self.steps).div_(roots + EPSILON)
+        connections = slice(0, self.connections)
+        directions[connections] += self.weight_decay * self.values[connections]
+        return directions, roots
 
     def reserve(self) -> tuple[Tensor, Tensor]:
         """Two vectors that `step` works in. With them a step allocates nothing, so that it cannot

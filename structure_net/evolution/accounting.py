@@ -51,11 +51,11 @@ class Accounting:
             self._before[count.name] = added(self._before.get(count.name), count)
         return tuple(counts[name] for name in sorted(counts))
 
-    def weights(self) -> dict[str, float]:
+    def weights(self, *, residual_blocks: bool = True) -> dict[str, float]:
         """Mutation weights: half the fixed one, half the share of evaluated children that
         survived, as (survived + 1) / (evaluated + 2), which begins at 1/2; together 1."""
         raw = {}
-        for name, base in operator_weights().items():
+        for name, base in operator_weights(residual_blocks=residual_blocks).items():
             count = self._before.get(name, OperatorCount(name=name))
             raw[name] = 0.5 * base + 0.5 * (count.survived + 1) / (count.evaluated + 2)
         total = sum(raw.values())

@@ -12,7 +12,8 @@ from structure_net.genome import Genome, with_layers
 @dataclass(frozen=True)
 class Crossed:
     """A child, and where its layers came from: `matched` pairs hidden layers of the fitter parent
-    and the other, `taken` are the sparse layers whose gene is the other's."""
+    and the other, `taken` are the sparse layers, those in blocks not counted, whose gene is the
+    other's."""
 
     genome: Genome
     matched: tuple[tuple[int, int], ...]
@@ -27,14 +28,14 @@ def crossover(fitter: Genome, other: Genome, generator: np.random.Generator) -> 
 def crossed(fitter: Genome, other: Genome, generator: np.random.Generator) -> Crossed:
     """A child of two parents.
 
-    Hidden layers that share an innovation are matched (longest common subsequence); width and
-    density of each come together from either parent by a fair coin. Unmatched layers come from the
-    fitter parent. Activation, normalisation, base learning rate, strategy
-    and growth rule: a fair coin each.
+    Hidden layers that share an innovation are matched (longest common subsequence); width, density
+    and residual blocks of each come together from either parent by a fair coin. Unmatched layers
+    come from the fitter parent. Activation, normalisation, base learning rate, strategy and growth
+    rule: a fair coin each.
     """
     matched = _matches(fitter, other)
     partner = dict(matched)
-    widths, names, densities, taken = [], [], [], []
+    widths, names, densities, blocks, taken = [], [], [], [], []
     for place, gene in enumerate(fitter.hidden):
         match = partner.get(place)
         take_other = match is not None and bool(generator.integers(2))
@@ -42,6 +43,7 @@ def crossed(fitter: Genome, other: Genome, generator: np.random.Generator) -> Cr
         widths.append(chosen.width)
         names.append(gene.innovation)
         densities.append(chosen.density)
+        blocks.append(chosen.blocks)
         taken += [place] * take_other
     take_output = int(generator.integers(2))
     densities.append((fitter, other)[take_output].output_density)
@@ -55,7 +57,7 @@ def crossed(fitter: Genome, other: Genome, generator: np.random.Generator) -> Cr
     base = Genome.model_validate(
         {**{name: getattr(fitter, name) for name in Genome.model_fields}, **genes}
     )
-    child = with_layers(base, widths, names, densities)
+    child = with_layers(base, widths, names, densities, blocks)
     return Crossed(child, tuple(matched), tuple(taken))
 
 

@@ -100,7 +100,7 @@ class Evolution:
         self._next_number = 0
         self._lost_in_a_row = 0
         self._accounting = Accounting()
-        self._weights: Mapping[str, float] = operator_weights()  # raises where one has no weight
+        self._weights: Mapping[str, float] = self._present_weights()  # raises where one has none
         self._costs: dict[int, int] = {}
 
     @property
@@ -200,8 +200,7 @@ class Evolution:
     def _children(self) -> list[Trial]:
         """As many as the survivors leave room for; none repeats a genome the run has seen."""
         count = self.config.tournament_size - len(self.survivors)
-        adaptive = self.config.adaptive_operators
-        self._weights = self._accounting.weights() if adaptive else operator_weights()
+        self._weights = self._present_weights()
         member = self._to_continue() if count > 1 else None
         trials: list[Trial] = []
         seen = set(self._seen)
@@ -212,6 +211,12 @@ class Evolution:
         if member is not None:
             trials.append(self._continuation(count - 1, member))
         return trials
+
+    def _present_weights(self) -> dict[str, float]:
+        blocks = self.world.residual_blocks
+        if self.config.adaptive_operators:
+            return self._accounting.weights(residual_blocks=blocks)
+        return operator_weights(residual_blocks=blocks)
 
     def _to_continue(self) -> Member | None:
         """With inherited weights: the fittest survivor that was not trained further yet."""

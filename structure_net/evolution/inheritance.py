@@ -22,7 +22,7 @@ def inheritance(
     """
     fitter, other = parents[0].result, parents[-1].result
     matched, taken = crossed.matched, crossed.taken
-    layers = len(crossed.genome.densities)
+    layers = len(crossed.genome.hidden) + 1
     all_match = len(matched) == len(fitter.genome.hidden) == len(other.genome.hidden)
     primary, second = fitter, other
     if all_match and 2 * len(taken) > layers:

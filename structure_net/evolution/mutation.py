@@ -10,10 +10,13 @@ import numpy as np
 from structure_net.errors import InvalidGenomeError, RunFailedError, UsageError
 from structure_net.evolution.population import World
 from structure_net.genome import (
+    BlockKind,
     Edit,
     Genome,
     InsertLayer,
+    InsertResidualBlock,
     RemoveLayer,
+    RemoveResidualBlock,
     ResizeLayer,
     ScaleDensity,
     SetActivation,
@@ -36,12 +39,18 @@ WEIGHTS: dict[str, float] = {
     "density": 0.15,
     "insert_layer": 0.12,
     "remove_layer": 0.06,
+    "add_block": 0.10,
+    "remove_block": 0.04,
     "learning_rate": 0.10,
     "strategy": 0.10,
     "growth_rule": 0.05,
     "activation": 0.02,
     "normalisation": 0.02,
 }
+
+# Drawn only where residual blocks are enabled.
+BLOCK_MUTATIONS = ("add_block", "remove_block")
+TWO_LAYER_PART = 0.75  # of new blocks
 
 
 @MUTATIONS.register("width")
@@ -78,6 +87,30 @@ def mutate_remove(genome: Genome, world: World, generator: np.random.Generator) 
     if len(genome.hidden) == 1:
         raise InvalidGenomeError("The only hidden layer cannot be removed.")
     return RemoveLayer(layer=int(generator.integers(len(genome.hidden))))
+
+
+@MUTATIONS.register("add_block")
+def mutate_add_block(genome: Genome, world: World, generator: np.random.Generator) -> Edit:
+    """A residual block of two layers or, one time in four, three, behind a uniform hidden layer
+    that may have one; refused where none may."""
+    junctions = world.junctions(genome)
+    if not junctions:
+        raise InvalidGenomeError("No hidden layer may have a residual block behind it.")
+    junction = junctions[int(generator.integers(len(junctions)))]
+    kind: BlockKind = "two_layer" if generator.random() < TWO_LAYER_PART else "three_layer"
+    return InsertResidualBlock(junction=junction, block=kind)
+
+
+@MUTATIONS.register("remove_block")
+def mutate_remove_block(genome: Genome, world: World, generator: np.random.Generator) -> Edit:
+    """A uniform residual block goes; refused where there is none."""
+    places = [
+        (at, place) for at, behind in enumerate(genome.blocks) for place in range(len(behind))
+    ]
+    if not places:
+        raise InvalidGenomeError("There is no residual block to remove.")
+    junction, place = places[int(generator.integers(len(places)))]
+    return RemoveResidualBlock(junction=junction, place=place)
 
 
 @MUTATIONS.register("learning_rate")
@@ -123,8 +156,9 @@ def _another(present: str, choices: tuple[str, ...], generator: np.random.Genera
     return others[int(generator.integers(len(others)))]
 
 
-def operator_weights() -> dict[str, float]:
-    """Every mutation with its weight: the package's own, then registered ones."""
+def operator_weights(*, residual_blocks: bool = True) -> dict[str, float]:
+    """Every mutation with its weight: the package's own, then registered ones. Those of blocks only
+    with `residual_blocks`."""
     weights = {**WEIGHTS, **MUTATIONS.weights}
     for name in MUTATIONS:
         if name not in weights:
@@ -133,7 +167,8 @@ def operator_weights() -> dict[str, float]:
                 f"with one: MUTATIONS.register({name!r}, weight=0.1); the package's own lie "
                 f"between {min(WEIGHTS.values())} and {max(WEIGHTS.values())}."
             )
-    return weights
+    unused = () if residual_blocks else BLOCK_MUTATIONS
+    return {name: weight for name, weight in weights.items() if name not in unused}
 
 
 def draw_operator(
@@ -162,5 +197,4 @@ def jitter(genome: Genome, world: World, generator: np.random.Generator) -> Edit
     wanted = overall_density(genome) * float(generator.uniform(0.8, 1.2))
     space = world.space
     wanted = min(max(wanted, space.min_density), space.max_density)
-    widths = [gene.width for gene in genome.hidden]
-    return ScaleDensity(overall_density=world.highest_density(widths, wanted))
+    return ScaleDensity(overall_density=world.highest_density(genome.plans, wanted))

@@ -12,21 +12,36 @@ from dataclasses import dataclass
 import numpy as np
 
 from structure_net.errors import InvalidGenomeError, UsageError
-from structure_net.genome import Genome, active_parameters, allocate, genome_of, shapes_of
+from structure_net.genome import (
+    Genome,
+    InsertResidualBlock,
+    LayerPlan,
+    active_parameters,
+    allocate,
+    apply_edit,
+    genome_of,
+    plans_of,
+    shapes_of,
+)
 from structure_net.schema import Config, Space
 
 TRIES = 20
+# Below them a block is as large as what it stands beside, and adds more than it repairs.
+SHALLOWEST_WITH_BLOCKS = 4  # sparse layers
+NARROWEST_JUNCTION = 32  # units, of 3,072 inputs
 
 
 @dataclass(frozen=True)
 class World:
-    """What bounds every genome of a run: the space, the ends of the network, the depth."""
+    """What bounds every genome of a run: the space, the ends of the network, the depth, and whether
+    there are residual blocks."""
 
     space: Space
     inputs: int
     classes: int
     max_layers: int
     strategies: tuple[str, ...]
+    residual_blocks: bool = False
     growth_rules: tuple[str, ...] = ("none",)
 
     @classmethod
@@ -38,6 +53,7 @@ class World:
             classes,
             config.max_layers,
             config.learning_rate_strategies,
+            config.enable_residual_blocks,
             config.growth_rules if config.enable_growth else ("none",),
         )
         try:
@@ -57,8 +73,17 @@ class World:
         self.space.check(genome, self.max_layers)
         if genome.strategy not in self.strategies:
             raise InvalidGenomeError(f"Strategy {genome.strategy} is not enabled.")
+        if any(genome.blocks) and not self.residual_blocks:
+            raise InvalidGenomeError("Residual blocks are not enabled.")
         if genome.growth_rule not in self.growth_rules:
             raise InvalidGenomeError(f"Growth rule {genome.growth_rule} is not enabled.")
+
+    def junctions(self, genome: Genome) -> list[int]:
+        """Hidden layers that may have another residual block behind them."""
+        if not self.residual_blocks or len(genome.plans) < SHALLOWEST_WITH_BLOCKS:
+            return []
+        narrowest = self.space.scaled(NARROWEST_JUNCTION, self.inputs)
+        return [at for at, gene in enumerate(genome.hidden) if gene.width >= narrowest]
 
     def genome(
         self,
@@ -70,8 +95,9 @@ class World:
     ) -> Genome:
         """A founder of these widths, its density lowered as far as the parameter limit asks; of the
         first growth rule where none is named."""
+        plans = plans_of(self.inputs, widths, self.classes)
         shapes = shapes_of(self.inputs, widths, self.classes)
-        counts = allocate(shapes, self.highest_density(widths, density), self.space.allocation)
+        counts = allocate(shapes, self.highest_density(plans, density), self.space.allocation)
         return genome_of(
             self.inputs,
             widths,
@@ -84,14 +110,12 @@ class World:
             growth_rule=self.growth_rules[0] if growth_rule is None else growth_rule,
         )
 
-    def highest_density(self, widths: Sequence[int], wanted: float) -> float:
-        """`wanted`, or what the parameter limit leaves for these widths if that is less."""
+    def highest_density(self, plans: Sequence[LayerPlan], wanted: float) -> float:
+        """`wanted`, or what the parameter limit leaves for these sparse layers if that is less."""
         if self.space.max_parameters is None:
             return wanted
-        shapes = shapes_of(self.inputs, widths, self.classes)
-        biases = sum(widths) + self.classes
-        left = max(1, self.space.max_parameters - biases)
-        return min(wanted, left / sum(source * unit for source, unit in shapes))
+        left = max(1, self.space.max_parameters - sum(plan.biases for plan in plans))
+        return min(wanted, left / sum(plan.possible for plan in plans))
 
 
 def smallest_genome(world: World, rate: float | None = None, strategy: str | None = None) -> Genome:
@@ -127,7 +151,7 @@ def largest_founders(world: World) -> list[Genome]:
     space = world.space
     most = min(space.initial_max_hidden_layers, world.max_layers - 1)
     widest = [space.scaled(space.initial_max_width, world.inputs)] * most
-    return [
+    drawn = [
         world.genome(
             _fitted(world, widths),
             space.initial_max_density,
@@ -136,6 +160,7 @@ def largest_founders(world: World) -> list[Genome]:
         )
         for widths in (*space.initial_architectures, widest)
     ]
+    return [_with_block(world, genome) for genome in drawn]
 
 
 def founder(
@@ -155,9 +180,24 @@ def founder(
         # Log-uniform: the best rate varies about tenfold with fan-in and length of training.
         rate = _inside(float(np.exp(generator.uniform(*rates))), space)
         genome = _made_small_enough(world, list(drawn), density, rate, strategy, growth_rule)
+        if genome is not None and world.junctions(genome) and generator.random() < 0.5:
+            genome = _with_block(world, genome)
         if genome is not None and genome.id not in seen:
             return genome
     return smallest_genome(world, rate, strategy)
+
+
+def _with_block(world: World, genome: Genome) -> Genome:
+    """With a residual block of two layers in its middle, where one may stand and fits."""
+    middle = (len(genome.hidden) - 1) // 2
+    if middle not in world.junctions(genome):
+        return genome
+    grown = apply_edit(genome, InsertResidualBlock(junction=middle))
+    try:
+        world.check(grown)
+    except InvalidGenomeError:
+        return genome
+    return grown
 
 
 def random_widths(world: World, generator: np.random.Generator) -> list[int]:

@@ -1,12 +1,13 @@
 """One change of structure as data, and the one function that applies it to a genome.
 
 Mutation proposes edits; the bounds of the search space are checked on the result by the caller.
-Sparse layers count from the input side; layer i < H feeds hidden layer i, layer H the logits.
+Sparse layers count from the input side, as in `Genome`; hidden layers for themselves.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -14,12 +15,12 @@ from pydantic import Field
 from structure_net.errors import InvalidGenomeError
 from structure_net.genome.genome import (
     Activation,
+    BlockGene,
     Genome,
     Normalisation,
     connections_of,
-    floors_of,
     genome_of,
-    shapes_of,
+    plans_of,
 )
 from structure_net.genome.growth_edits import (
     AddConnections,
@@ -33,6 +34,13 @@ from structure_net.genome.growth_edits import (
 )
 from structure_net.genome.growth_edits import Frozen as _Frozen
 from structure_net.genome.size import allocate
+
+BlockKind = Literal["two_layer", "three_layer"]
+BLOCK_LAYERS: dict[BlockKind, int] = {"two_layer": 2, "three_layer": 3}
+
+# Units inside a new block: as many as a bottleneck block has outside of it, and few enough that the
+# block stays smaller than the wide layers that it stands behind.
+WIDEST_INSIDE = 256
 
 
 class ResizeLayer(_Frozen):
@@ -71,6 +79,26 @@ class RemoveLayer(_Frozen):
 
     kind: Literal["remove_layer"] = "remove_layer"
     layer: int
+
+
+class InsertResidualBlock(_Frozen):
+    """A residual block behind hidden layer `junction`, behind the blocks that it has already.
+
+    Inside it has min(2 w, 256) units for a layer of width w, and densities that are the mean of
+    those before and behind the junction.
+    """
+
+    kind: Literal["insert_residual_block"] = "insert_residual_block"
+    junction: int
+    block: BlockKind = "two_layer"
+
+
+class RemoveResidualBlock(_Frozen):
+    """A residual block goes: number `place` of those behind hidden layer `junction`."""
+
+    kind: Literal["remove_residual_block"] = "remove_residual_block"
+    junction: int
+    place: int
 
 
 class SetActivation(_Frozen):
@@ -114,6 +142,8 @@ Edit = Annotated[
     | ScaleDensity
     | InsertLayer
     | RemoveLayer
+    | InsertResidualBlock
+    | RemoveResidualBlock
     | SetActivation
     | SetNormalisation
     | SetLearningRate
@@ -138,12 +168,19 @@ def apply_edit(genome: Genome, edit: Edit) -> Genome:
         case SetDensity():
             return _with_density(genome, edit)
         case ScaleDensity():
-            counts = allocate(genome.shapes, edit.overall_density, weights=genome.counts)
-            return _rebuilt(genome, _widths(genome), _innovations(genome), counts)
+            floors = [plan.fewest for plan in genome.plans]
+            counts = allocate(
+                genome.shapes, edit.overall_density, weights=genome.counts, floors=floors
+            )
+            return _rebuilt(genome, _widths(genome), _innovations(genome), counts, genome.blocks)
         case InsertLayer():
             return _inserted(genome, edit)
         case RemoveLayer():
             return _removed(genome, edit)
+        case InsertResidualBlock():
+            return _with_block(genome, edit)
+        case RemoveResidualBlock():
+            return _without_block(genome, edit)
         case SetActivation():
             return _with(genome, activation=edit.activation)
         case SetNormalisation():
@@ -156,25 +193,42 @@ def apply_edit(genome: Genome, edit: Edit) -> Genome:
             return _with(genome, growth_rule=edit.growth_rule)
         case _:
             widths, counts = resized(genome, edit)
-            return _rebuilt(genome, widths, _innovations(genome), counts)
+            return _rebuilt(genome, widths, _innovations(genome), counts, genome.blocks)
 
 
 def inserted_innovation(left: str, right: str) -> str:
     """The name of a layer inserted between two others: equal insertions get equal names."""
-    text = f"{left}|{right}|insert_layer"
+    return _innovation(left, right, "insert_layer")
+
+
+def _innovation(left: str, right: str, edit: str) -> str:
+    text = f"{left}|{right}|{edit}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def with_layers(
-    genome: Genome, widths: list[int], innovations: list[str], densities: list[float]
+    genome: Genome,
+    widths: list[int],
+    innovations: list[str],
+    densities: list[float],
+    blocks: Sequence[Sequence[BlockGene]] | None = None,
 ) -> Genome:
-    """`genome` with other layers: each density rounded to a count within its layer's bounds."""
-    shapes = shapes_of(genome.inputs, widths, genome.classes)
+    """`genome` with other layers: each density rounded to a count within its layer's bounds.
+
+    `densities` are those of the sparse layers outside blocks. Without `blocks` a hidden layer
+    keeps those that the genome has behind the layer of that innovation.
+    """
+    if blocks is None:
+        present = {gene.innovation: gene.blocks for gene in genome.hidden}
+        blocks = [present.get(name, ()) for name in innovations]
+    plans = plans_of(genome.inputs, widths, genome.classes, blocks)
+    inside = [[one for block in behind for one in block.densities] for behind in [*blocks, ()]]
+    every = [one for own, behind in zip(densities, inside, strict=True) for one in (own, *behind)]
     counts = [
-        min(max(connections_of(density, source * unit), low), source * unit)
-        for density, (source, unit), low in zip(densities, shapes, floors_of(shapes), strict=True)
+        min(max(connections_of(density, plan.possible), plan.fewest), plan.possible)
+        for density, plan in zip(every, plans, strict=True)
     ]
-    return _rebuilt(genome, widths, innovations, counts)
+    return _rebuilt(genome, widths, innovations, counts, blocks)
 
 
 def _with(genome: Genome, **genes: object) -> Genome:
@@ -194,8 +248,17 @@ def _innovations(genome: Genome) -> list[str]:
     return [gene.innovation for gene in genome.hidden]
 
 
+def _trunk_densities(genome: Genome) -> list[float]:
+    """The densities of the sparse layers outside blocks."""
+    return [genome.densities[layer] for layer in genome.trunk]
+
+
 def _rebuilt(
-    genome: Genome, widths: list[int], innovations: list[str], counts: list[int]
+    genome: Genome,
+    widths: list[int],
+    innovations: list[str],
+    counts: list[int],
+    blocks: Sequence[Sequence[BlockGene]],
 ) -> Genome:
     return genome_of(
         genome.inputs,
@@ -208,6 +271,7 @@ def _rebuilt(
         strategy=genome.strategy,
         growth_rule=genome.growth_rule,
         innovations=innovations,
+        blocks=blocks,
     )
 
 
@@ -220,21 +284,22 @@ def _hidden_layer(genome: Genome, layer: int) -> int:
 def _resized(genome: Genome, edit: ResizeLayer) -> Genome:
     widths = _widths(genome)
     widths[_hidden_layer(genome, edit.layer)] = edit.width
-    return with_layers(genome, widths, _innovations(genome), list(genome.densities))
+    return with_layers(genome, widths, _innovations(genome), _trunk_densities(genome))
 
 
 def _with_density(genome: Genome, edit: SetDensity) -> Genome:
     if not 0 <= edit.layer < len(genome.densities):
         raise InvalidGenomeError(f"No sparse layer {edit.layer} in {genome.architecture}.")
-    densities = list(genome.densities)
-    densities[edit.layer] = edit.density
-    return with_layers(genome, _widths(genome), _innovations(genome), densities)
+    counts, plan = list(genome.counts), genome.plans[edit.layer]
+    wanted = connections_of(edit.density, plan.possible)
+    counts[edit.layer] = min(max(wanted, plan.fewest), plan.possible)
+    return _rebuilt(genome, _widths(genome), _innovations(genome), counts, genome.blocks)
 
 
 def _inserted(genome: Genome, edit: InsertLayer) -> Genome:
     if not 0 <= edit.place <= len(genome.hidden):
         raise InvalidGenomeError(f"No place {edit.place} in {genome.architecture}.")
-    widths, names, densities = _widths(genome), _innovations(genome), list(genome.densities)
+    widths, names, densities = _widths(genome), _innovations(genome), _trunk_densities(genome)
     ends = ["input", *names, "output"]
     widths.insert(edit.place, edit.width)
     names.insert(edit.place, inserted_innovation(ends[edit.place], ends[edit.place + 1]))
@@ -246,6 +311,37 @@ def _removed(genome: Genome, edit: RemoveLayer) -> Genome:
     layer = _hidden_layer(genome, edit.layer)
     if len(genome.hidden) == 1:
         raise InvalidGenomeError("The only hidden layer cannot be removed.")
-    widths, names, densities = _widths(genome), _innovations(genome), list(genome.densities)
+    widths, names, densities = _widths(genome), _innovations(genome), _trunk_densities(genome)
     del widths[layer], names[layer], densities[layer]
     return with_layers(genome, widths, names, densities)
+
+
+def _with_block(genome: Genome, edit: InsertResidualBlock) -> Genome:
+    junction, names = _hidden_layer(genome, edit.junction), [*_innovations(genome), "output"]
+    behind = genome.blocks[junction]
+    left = behind[-1].innovation if behind else names[junction]
+    width = min(2 * genome.hidden[junction].width, WIDEST_INSIDE)
+    around = _trunk_densities(genome)[junction : junction + 2]
+    block = BlockGene(
+        width=width,
+        densities=(sum(around) / 2,) * BLOCK_LAYERS[edit.block],
+        innovation=_innovation(left, names[junction + 1], f"insert_{edit.block}_block"),
+    )
+    return _with_blocks_behind(genome, junction, [*behind, block])
+
+
+def _without_block(genome: Genome, edit: RemoveResidualBlock) -> Genome:
+    behind = list(genome.blocks[_hidden_layer(genome, edit.junction)])
+    if not 0 <= edit.place < len(behind):
+        raise InvalidGenomeError(
+            f"No residual block {edit.place} behind hidden layer {edit.junction}: there are "
+            f"{len(behind)}."
+        )
+    del behind[edit.place]
+    return _with_blocks_behind(genome, edit.junction, behind)
+
+
+def _with_blocks_behind(genome: Genome, junction: int, behind: Sequence[BlockGene]) -> Genome:
+    blocks = [*genome.blocks[:junction], behind, *genome.blocks[junction + 1 :]]
+    densities = _trunk_densities(genome)
+    return with_layers(genome, _widths(genome), _innovations(genome), densities, blocks)

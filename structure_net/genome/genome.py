@@ -2,6 +2,9 @@
 
 A sparse layer maps `n_src` sources to `n_dst` units; `possible` = n_src * n_dst. A stored density
 is always `connections / possible`, so that the count comes back without building anything.
+
+Sparse layers count from the input side, those inside residual blocks included: what feeds a hidden
+layer, then its blocks, then what feeds the next. Each reads the output of the one before it.
 """
 
 from __future__ import annotations
@@ -9,10 +12,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,6 +24,7 @@ from structure_net.errors import InvalidGenomeError
 
 Activation = Literal["relu", "leaky_relu", "gelu", "silu", "tanh"]
 Normalisation = Literal["none", "rms"]
+Density = Annotated[float, Field(gt=0, le=1)]
 NORMALISATIONS: tuple[Normalisation, ...] = ("none", "rms")
 ACTIVATIONS: tuple[Activation, ...] = ("relu", "leaky_relu", "gelu", "silu", "tanh")
 
@@ -29,8 +34,23 @@ LARGEST_WIDTH = 65_536
 MOST_LAYERS = 1_000
 
 
+class BlockGene(BaseModel):
+    """A residual block behind a hidden layer: h + V phi(norm(U h) + b), or with another sparse
+    layer of units between U and V. `width` is that of the units inside.
+
+    The sum is read by what comes behind it. V has no bias, and starts at 0 (see `networks`).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(ge=1, le=LARGEST_WIDTH)
+    densities: tuple[Density, ...] = Field(min_length=2, max_length=3)
+    innovation: str
+
+
 class LayerGene(BaseModel):
-    """One hidden layer: its width and the density of the sparse layer that feeds it.
+    """One hidden layer: its width, the density of the sparse layer that feeds it, and the residual
+    blocks behind it, the first of them nearest to it.
 
     `innovation` names the event that made the layer; crossover aligns equal names. It is history,
     not content, and takes no part in the genome's id.
@@ -39,8 +59,42 @@ class LayerGene(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     width: int = Field(ge=1, le=LARGEST_WIDTH)
-    density: float = Field(gt=0, le=1)
+    density: Density
     innovation: str
+    blocks: tuple[BlockGene, ...] = Field(default=(), max_length=MOST_LAYERS)
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One sparse layer. `gene` is the number of the hidden layer that it feeds or stands behind,
+    that of the hidden layers for the one that gives the logits.
+
+    `skip` above 0: it ends a block. The output of the layer that many places before it is added to
+    its products, and it has no bias, normalisation or activation. `every_unit` and `every_source`:
+    none of them may be without a connection; others have the skip.
+    """
+
+    sources: int
+    units: int
+    gene: int
+    skip: int = 0
+    every_unit: bool = True
+    every_source: bool = True
+
+    @property
+    def possible(self) -> int:
+        """Places for a connection."""
+        return self.sources * self.units
+
+    @property
+    def biases(self) -> int:
+        """How many biases it has."""
+        return 0 if self.skip else self.units
+
+    @property
+    def fewest(self) -> int:
+        """The fewest connections that leave no unit cut off, nor a source."""
+        return max(self.units * self.every_unit, self.sources * self.every_source)
 
 
 class Genome(BaseModel):
@@ -60,47 +114,89 @@ class Genome(BaseModel):
 
     @model_validator(mode="after")
     def _counts_are_whole(self) -> Genome:
-        for layer, (shape, density) in enumerate(zip(self.shapes, self.densities, strict=True)):
-            possible = shape[0] * shape[1]
-            count = connections_of(density, possible)
-            if density != count / possible:
+        if len(self.plans) > MOST_LAYERS + 1:  # as many as of the largest without blocks
+            raise ValueError(f"{len(self.plans)} sparse layers, at most {MOST_LAYERS + 1}")
+        for layer, (plan, density) in enumerate(zip(self.plans, self.densities, strict=True)):
+            count = connections_of(density, plan.possible)
+            if density != count / plan.possible:
                 raise ValueError(
-                    f"density {density} of sparse layer {layer} ({shape[0]} to {shape[1]}) is not "
-                    f"a whole number of connections; the nearest is {count}/{possible}"
+                    f"density {density} of sparse layer {layer} ({plan.sources} to {plan.units}) "
+                    f"is not a whole number of connections; the nearest is {count}/{plan.possible}"
                 )
-            if count < fewest_connections(shape, first=layer == 0):
+            if count < plan.fewest:
                 raise ValueError(f"sparse layer {layer} has {count} connections: units cut off")
         return self
 
     @cached_property
     def architecture(self) -> tuple[int, ...]:
-        """[inputs, hidden widths, classes]."""
+        """[inputs, hidden widths, classes]; blocks, which change no width, are not in it."""
         return (self.inputs, *(gene.width for gene in self.hidden), self.classes)
+
+    @cached_property
+    def blocks(self) -> tuple[tuple[BlockGene, ...], ...]:
+        """The residual blocks behind each hidden layer."""
+        return tuple(gene.blocks for gene in self.hidden)
+
+    @cached_property
+    def plans(self) -> tuple[LayerPlan, ...]:
+        """Every sparse layer, input side first."""
+        widths = [gene.width for gene in self.hidden]
+        return tuple(plans_of(self.inputs, widths, self.classes, self.blocks))
+
+    @cached_property
+    def trunk(self) -> tuple[int, ...]:
+        """Places, among all sparse layers, of those outside blocks; the last is the output
+        layer."""
+        trunk: list[int] = []
+        for layer, plan in enumerate(self.plans):
+            if plan.gene == len(trunk):
+                trunk.append(layer)
+        return tuple(trunk)
 
     @cached_property
     def shapes(self) -> tuple[tuple[int, int], ...]:
         """(n_src, n_dst) of every sparse layer, input side first."""
-        return tuple(zip(self.architecture[:-1], self.architecture[1:], strict=True))
+        return tuple((plan.sources, plan.units) for plan in self.plans)
 
     @cached_property
     def densities(self) -> tuple[float, ...]:
         """Density of every sparse layer, the output layer last."""
-        return (*(gene.density for gene in self.hidden), self.output_density)
+        hidden = [
+            density
+            for gene in self.hidden
+            for density in (
+                gene.density,
+                *(one for block in gene.blocks for one in block.densities),
+            )
+        ]
+        return (*hidden, self.output_density)
 
     @cached_property
     def counts(self) -> tuple[int, ...]:
         """Connections of every sparse layer."""
         return tuple(
-            connections_of(density, shape[0] * shape[1])
-            for density, shape in zip(self.densities, self.shapes, strict=True)
+            connections_of(density, plan.possible)
+            for density, plan in zip(self.densities, self.plans, strict=True)
         )
+
+    @cached_property
+    def bias_counts(self) -> tuple[int, ...]:
+        """Biases of every sparse layer: none of one that ends a block."""
+        return tuple(plan.biases for plan in self.plans)
 
     @cached_property
     def id(self) -> str:
         """First 16 hex digits of SHA-256 over the content; equal for equal networks to be."""
         content = self.model_dump(mode="json")
         for gene in content["hidden"]:
+            # Without blocks the content is that of a time before there were any.
+            blocks = [
+                {name: block[name] for name in ("width", "densities")}
+                for block in gene.pop("blocks")
+            ]
             del gene["innovation"]
+            if blocks:
+                gene["blocks"] = blocks
         if self.growth_rule == "none":
             del content["growth_rule"]  # ids of networks that do not grow stay what they were
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
@@ -112,6 +208,25 @@ def connections_of(density: float, possible: int) -> int:
     return math.floor(density * possible + 0.5)
 
 
+def plans_of(
+    inputs: int,
+    widths: Sequence[int],
+    classes: int,
+    blocks: Sequence[Sequence[BlockGene]] = (),
+) -> list[LayerPlan]:
+    """The sparse layers of an architecture; `blocks` are those behind each hidden layer."""
+    plans: list[LayerPlan] = []
+    for gene, (sources, units) in enumerate(shapes_of(inputs, widths, classes)):
+        plans.append(LayerPlan(sources, units, gene, every_source=gene > 0))
+        for block in blocks[gene] if gene < len(blocks) else ():
+            plans.append(LayerPlan(units, block.width, gene, every_source=False))
+            if len(block.densities) == 3:
+                plans.append(LayerPlan(block.width, block.width, gene))
+            skip = len(block.densities)
+            plans.append(LayerPlan(block.width, units, gene, skip=skip, every_unit=False))
+    return plans
+
+
 def fewest_connections(shape: tuple[int, int], *, first: bool) -> int:
     """The fewest connections that leave no unit of the layer, nor hidden source, cut off."""
     sources, units = shape
@@ -119,12 +234,12 @@ def fewest_connections(shape: tuple[int, int], *, first: bool) -> int:
 
 
 def floors_of(shapes: Sequence[tuple[int, int]]) -> list[int]:
-    """`fewest_connections` of every sparse layer, input side first."""
+    """`fewest_connections` of the sparse layers of a network without blocks, input side first."""
     return [fewest_connections(shape, first=layer == 0) for layer, shape in enumerate(shapes)]
 
 
 def shapes_of(inputs: int, widths: Sequence[int], classes: int) -> list[tuple[int, int]]:
-    """(n_src, n_dst) of the sparse layers of an architecture."""
+    """(n_src, n_dst) of the sparse layers of an architecture without blocks."""
     ends = [inputs, *widths, classes]
     return list(pairwise(ends))
 
@@ -141,24 +256,31 @@ def genome_of(
     strategy: str = "COSINE",
     growth_rule: str = "none",
     innovations: Sequence[str] | None = None,
+    blocks: Sequence[Sequence[BlockGene]] | None = None,
 ) -> Genome:
-    """A genome from connection counts; raises InvalidGenomeError where a bound is broken."""
+    """A genome from the connection counts of all sparse layers; raises InvalidGenomeError where a
+    bound is broken. The densities of `blocks`, those behind each hidden layer, come from `counts`.
+    """
     if min([inputs, *widths, classes]) < 1:
         raise InvalidGenomeError(f"Architecture {[inputs, *widths, classes]} has a width below 1.")
-    shapes = shapes_of(inputs, widths, classes)
+    forms = [()] * len(widths) if blocks is None else blocks
+    plans = plans_of(inputs, widths, classes, forms)
     names = innovations or [f"founder-{place}" for place in range(len(widths))]
-    densities = [
-        count / (source * unit) for count, (source, unit) in zip(counts, shapes, strict=True)
-    ]
+    densities = iter([count / plan.possible for count, plan in zip(counts, plans, strict=True)])
     try:
         return Genome(
             inputs=inputs,
             classes=classes,
             hidden=tuple(
-                LayerGene(width=width, density=density, innovation=name)
-                for width, density, name in zip(widths, densities[:-1], names, strict=True)
+                LayerGene(
+                    width=width,
+                    density=next(densities),
+                    innovation=name,
+                    blocks=tuple(_with_densities(block, densities) for block in behind),
+                )
+                for width, name, behind in zip(widths, names, forms, strict=True)
             ),
-            output_density=densities[-1],
+            output_density=next(densities),
             activation=activation,
             normalisation=normalisation,
             base_learning_rate=base_learning_rate,
@@ -167,3 +289,9 @@ def genome_of(
         )
     except ValueError as problem:
         raise InvalidGenomeError(f"Genome {[inputs, *widths, classes]}: {problem}") from problem
+
+
+def _with_densities(block: BlockGene, densities: Iterator[float]) -> BlockGene:
+    """The block with as many of the next densities as it has sparse layers."""
+    own = tuple(next(densities) for _ in block.densities)
+    return BlockGene(width=block.width, densities=own, innovation=block.innovation)

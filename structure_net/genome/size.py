@@ -17,8 +17,8 @@ def connection_count(genome: Genome) -> int:
 
 
 def bias_count(genome: Genome) -> int:
-    """One bias per hidden unit and logit."""
-    return sum(genome.architecture[1:])
+    """One bias per hidden unit, inside blocks too, and logit."""
+    return sum(genome.bias_counts)
 
 
 def active_parameters(genome: Genome) -> int:
@@ -26,14 +26,19 @@ def active_parameters(genome: Genome) -> int:
     return connection_count(genome) + bias_count(genome)
 
 
+def possible_connections(genome: Genome) -> int:
+    """Places for a connection in all sparse layers."""
+    return sum(plan.possible for plan in genome.plans)
+
+
 def dense_parameters(genome: Genome) -> int:
     """What the same architecture would hold at density 1."""
-    return sum(source * unit for source, unit in genome.shapes) + bias_count(genome)
+    return possible_connections(genome) + bias_count(genome)
 
 
 def overall_density(genome: Genome) -> float:
     """Live connections over possible ones, all sparse layers together."""
-    return connection_count(genome) / sum(source * unit for source, unit in genome.shapes)
+    return connection_count(genome) / possible_connections(genome)
 
 
 def forward_flop(genome: Genome) -> int:
@@ -55,15 +60,17 @@ def allocate(
     density: float,
     rule: Allocation = "erdos_renyi",
     weights: Sequence[float] | None = None,
+    floors: Sequence[int] | None = None,
 ) -> list[int]:
     """Connection counts per sparse layer for an overall density in (0, 1].
 
     N_l = clamp(s * w_l, floor_l, possible_l) with the one scale s that gives the total: a layer
     that reaches density 1 stays there and its excess goes to the others, a layer below its floor is
-    lifted to it. A density below the sum of floors gives the floors. `weights` replaces the rule's.
+    lifted to it. A density below the sum of floors gives the floors. `weights` replaces the rule's,
+    `floors` those of a network without blocks.
     """
     caps = [source * unit for source, unit in shapes]
-    lows = floors_of(shapes)
+    lows = floors_of(shapes) if floors is None else list(floors)
     shares = list(weights) if weights is not None else allocation_weights(shapes, rule)
     total = min(max(math.floor(density * sum(caps) + 0.5), sum(lows)), sum(caps))
     exact = _clamped(shares, lows, caps, _scale(shares, lows, caps, total))

@@ -154,6 +154,6 @@ def _gain_of(
 def exact_insertion(genome: Genome, index: int) -> InsertLayer | None:
     """A layer behind hidden layer `index` that computes what is there now; None where a plain
     layer cannot: it repeats units over weights of 1, which `relu` leaves as they are."""
-    if genome.activation != "relu" or genome.normalisation != "none":
+    if genome.activation != "relu" or genome.normalisation != "none" or any(genome.blocks):
         return None
     return InsertLayer(place=index + 1, width=genome.hidden[index].width)

@@ -12,10 +12,12 @@ from jaxtyping import Bool, Float, Int
 from structure_net.genome import Revive, RevivedUnit, Rewire
 from structure_net.growth.units import row_along
 from structure_net.metrics import Probe, candidate_gradient, layer_candidates
-from structure_net.networks import SECOND, VALUE, Body, Part, needed_connections
+from structure_net.networks import AGE, SECOND, VALUE, Body, Part, needed_connections
 
 REWIRED_SHARE = 0.3  # of a layer's connections, at the start of training
 LAST_REWIRING = 0.75  # progress from which on nothing moves: Evci et al. 2020
+
+MATURITY = 100  # steps that a connection lives before it may be dropped
 
 Grow = Literal["rigl", "set"]
 
@@ -30,9 +32,12 @@ def rewired_share(progress: float) -> float:
 def revivals(probe: Probe, dead: Sequence[Bool[np.ndarray, " units"]]) -> list[Revive]:
     """Each dead unit with as many sources as it had, drawn anew, firing on half of the samples.
 
-    The first layer draws among inputs that vary. A unit for which no draw varies stays as it is.
+    The first layer draws among inputs that vary. A unit for which no draw varies stays as it is,
+    and so do all of a network with residual blocks.
     """
-    edits = []
+    edits: list[Revive] = []
+    if probe.around:
+        return edits
     for index, mask in enumerate(dead):
         revived = [_revived(probe, index, unit) for unit in np.flatnonzero(mask).tolist()]
         units = tuple(one for one in revived if one is not None)
@@ -71,7 +76,8 @@ def rewirings(
 ) -> list[Rewire]:
     """For each sparse layer, the smallest weights that may go and as many absent places: uniform
     ones (`set`, Mocanu et al. 2018) or those of largest gradient among the candidates (`rigl`,
-    Evci et al. 2020). A layer of constant fan-in keeps it. What came in this attempt stays.
+    Evci et al. 2020). A layer of constant fan-in keeps it. Connections of fewer than 100
+    steps stay.
     """
     edits = []
     for index, part in enumerate(body.parts):
@@ -85,8 +91,11 @@ def rewirings(
         )
         still = ~np.isin(candidates, part.places)
         varying = usable if index == 0 else None
-        free = ~needed_connections(part, first=index == 0, usable=varying)
-        free &= ~np.isnan(part.numbers[SECOND])  # of the newest nothing is remembered
+        plan = body.genome.plans[index]
+        kinds = {"first": not plan.every_source, "every_unit": plan.every_unit}
+        free = ~needed_connections(part, **kinds, usable=varying)
+        # What came in this attempt remembers nothing; what came lately is protected.
+        free &= ~np.isnan(part.numbers[SECOND]) & (part.numbers[AGE] >= MATURITY)
         dropped, added = _moves(part, free, candidates[still], score[still], share)
         if len(dropped):
             edits.append(

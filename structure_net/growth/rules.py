@@ -94,20 +94,22 @@ def _fed(situation: Situation, findings: Findings) -> list[AddConnections]:
     """Connections into revived and starved units, and out of linearised ones, within the room."""
     probe, room = situation.probe, situation.room
     edits: list[AddConnections] = []
-    for index in range(len(probe.layers)):
-        draw, places = situation.draw("feed", index), np.zeros(0, dtype=np.int64)
-        if index < len(probe.hidden):
-            lists = probe.layers[index].connections
-            wanted = starved(probe, index)
-            wanted[situation.revived[index]] = True
-            wanted &= lists.fan_in < THIN_FAN_IN * lists.sources
-            ends = np.flatnonzero(wanted)
-            places = connections_at(probe, index, ends, INTO_EACH, into=True, generator=draw)
-        if index > 0:
-            ends = np.flatnonzero(findings.high[index - 1])
-            more = connections_at(probe, index, ends, OUT_OF_EACH, into=False, generator=draw)
-            places = np.union1d(places, more)
-        own = added(index, places, room)
+    wanted: list[list[int]] = [[] for _ in probe.layers]
+    for number, index in enumerate(probe.hidden_places):
+        draw, lists = situation.draw("feed", index), probe.layers[index].connections
+        thin = starved(probe, index)
+        thin[situation.revived[number]] = True
+        thin &= lists.fan_in < THIN_FAN_IN * lists.sources
+        ends = np.flatnonzero(thin)
+        wanted[index] += connections_at(
+            probe, index, ends, INTO_EACH, into=True, generator=draw
+        ).tolist()
+        ends = np.flatnonzero(findings.high[number])
+        wanted[index + 1] += connections_at(
+            probe, index + 1, ends, OUT_OF_EACH, into=False, generator=draw
+        ).tolist()
+    for index, places in enumerate(wanted):
+        own = added(index, np.unique(np.array(places, dtype=np.int64)), room)
         room -= sum(len(edit.places) for edit in own)
         edits += own
     return edits
@@ -115,8 +117,8 @@ def _fed(situation: Situation, findings: Findings) -> list[AddConnections]:
 
 def _hinges(situation: Situation, findings: Findings) -> list[Widen]:
     probe, edits = situation.probe, []
-    if probe.normalisation != "none":
-        return []  # a normalised layer cannot get units without a change
+    if not _widens(probe):
+        return []
     for index, (high, count) in enumerate(zip(findings.high, findings.per_layer, strict=True)):
         if count < FEWEST_FINDINGS:
             continue
@@ -127,6 +129,12 @@ def _hinges(situation: Situation, findings: Findings) -> list[Widen]:
         if hinges:
             edits.append(Widen(layer=index, mode="knot", units=hinges))
     return edits
+
+
+def _widens(probe: Probe) -> bool:
+    """Whether units can be added without a change: not to normalised layers, and not where residual
+    blocks read the layer too."""
+    return probe.normalisation == "none" and not probe.around
 
 
 @dataclass(frozen=True)
@@ -183,8 +191,8 @@ def _connection_offers(situation: Situation) -> list[_Offer]:
 
 
 def _pair_offers(situation: Situation) -> list[_Offer]:
-    if situation.probe.normalisation != "none":
-        return []  # a normalised layer cannot get units without a change
+    if not _widens(situation.probe):
+        return []
     offers = []
     for index in range(len(situation.probe.hidden)):
         pair = pair_of(situation, index)

@@ -1,51 +1,65 @@
-"""Schedules: a `Moment` of a training -> a dimensionless multiplier of the base learning rate."""
+"""Schedules: a `Moment` of a training -> dimensionless multipliers of the base learning rate.
+
+Four kinds: a *pace* is one number and a function of time; a *share* redistributes among layers, or
+among the connections of a layer, and is divided by its mean; an *absolute* is a correction of
+single connections. `law` multiplies them.
+"""
 
 from __future__ import annotations
 
-import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float
+
+from structure_net.learning_rates.moment import LayerState, Moment
+from structure_net.registry import Registry
 
 # The law's range for AdamW: below, nothing moves; above, sign-like steps tear a network apart.
 LOWEST_RATE = 1e-6
 HIGHEST_RATE = 1e-2
 
-
-@dataclass(frozen=True)
-class Moment:
-    """What a schedule may look at. `progress` = steps done / steps planned, in [0, 1]."""
-
-    progress: float
+Pace = Callable[[Moment], float]
+Shares = Float[np.ndarray, " connections"]
 
 
-Schedule = Callable[[Moment], float]
+class LayerShare(ABC):
+    """Redistributes among sparse layers."""
+
+    @abstractmethod
+    def __call__(self, moment: Moment) -> Float[np.ndarray, " layers"]:
+        """A share above 0 for each of `moment.layers`; only their proportions count."""
 
 
-@dataclass(frozen=True)
-class Constant:
-    """1, always."""
+class ConnectionShare(ABC):
+    """Redistributes among the connections of a layer."""
 
-    def __call__(self, moment: Moment) -> float:
-        return 1.0
-
-
-@dataclass(frozen=True)
-class WarmUp:
-    """From `start` up to 1 over the first `share` of the training, linearly."""
-
-    share: float = 0.05
-    start: float = 0.01
-
-    def __call__(self, moment: Moment) -> float:
-        return min(1.0, self.start + (1.0 - self.start) * moment.progress / self.share)
+    @abstractmethod
+    def __call__(self, moment: Moment, layer: LayerState) -> Shares:
+        """A share above 0 for each connection; only their proportions count."""
 
 
-@dataclass(frozen=True)
-class Cosine:
-    """Half a cosine from 1 down to `end` (Loshchilov & Hutter 2017); stays there afterwards."""
+class Absolute(ABC):
+    """A correction or gate of connections, taken as it is."""
 
-    end: float = 0.01
+    @abstractmethod
+    def __call__(self, moment: Moment, layer: LayerState) -> Shares:
+        """A factor from 0 on for each connection; exactly 0 is frozen."""
 
-    def __call__(self, moment: Moment) -> float:
-        wave = 0.5 * (1.0 + math.cos(math.pi * min(1.0, moment.progress)))
-        return self.end + (1.0 - self.end) * wave
+
+Schedule = Pace | LayerShare | ConnectionShare | Absolute
+SCHEDULES: Registry[Schedule] = Registry("learning-rate schedule")
+
+Kind = TypeVar("Kind", bound=Callable[[], Schedule])
+
+
+def schedule(name: str) -> Callable[[Kind], Kind]:
+    """Decorator that registers a frozen dataclass, with its default numbers, by name."""
+
+    def enter(kind: Kind) -> Kind:
+        SCHEDULES.register(name)(kind())
+        return kind
+
+    return enter

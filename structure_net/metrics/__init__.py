@@ -38,7 +38,16 @@ from structure_net.metrics.jackknife import standard_error
 from structure_net.metrics.ksg import ksg
 from structure_net.metrics.layer_spectrum import layer_spectra
 from structure_net.metrics.measurement import Measurement, Undetermined, Value
-from structure_net.metrics.metric import METRICS, Better, Level, Metric, chosen, measure, metric
+from structure_net.metrics.metric import (
+    METRICS,
+    Better,
+    Group,
+    Level,
+    Metric,
+    chosen,
+    measure,
+    metric,
+)
 from structure_net.metrics.pairs import (
     Candidates,
     Pairs,
@@ -83,6 +92,7 @@ __all__ = [
     "Candidates",
     "CopulaInformation",
     "Graph",
+    "Group",
     "HalfGain",
     "HonestGain",
     "Level",

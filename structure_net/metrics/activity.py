@@ -64,7 +64,7 @@ def _health(mask: Bool[np.ndarray, " units"]) -> Value:
     return 1.0 - float(mask.mean())
 
 
-@metric("firing_rate", unit="share", low=0, high=1, better=None, level="light")
+@metric("firing_rate", group="activity", unit="share", low=0, high=1, better=None, level="light")
 def firing_rate(probe: Probe) -> Measurement:
     """Mean share of samples on which a hidden unit fires, phi'(z) > 1/2 sup phi' (ReLU: z > 0).
 
@@ -82,78 +82,130 @@ def _histogram(rates: Float[np.ndarray, " units"]) -> list[int]:
     return [int(count) for count in np.bincount(bins, minlength=HISTOGRAM_BINS)]
 
 
-@metric("dead_fraction", unit="share", low=0, high=1, better="lower", level="light")
+@metric(
+    "dead_fraction", group="activity", unit="share", low=0, high=1, better="lower", level="light"
+)
 def dead_fraction(probe: Probe) -> Measurement:
     """Share of hidden units that are dead: Wilson's upper 95 % bound of the firing rate is below
     0.5 %. Undetermined below 765 samples, and for tanh."""
     return _of_units(probe, dead, _share)
 
 
-@metric("linearised_fraction", unit="share", low=0, high=1, better="lower", level="light")
+@metric(
+    "linearised_fraction",
+    group="activity",
+    unit="share",
+    low=0,
+    high=1,
+    better="lower",
+    level="light",
+)
 def linearised_fraction(probe: Probe) -> Measurement:
     """Share of hidden units that are affine on the data: Wilson's lower 95 % bound of the firing
     rate is above 99.5 %. Undetermined below 765 samples."""
     return _of_units(probe, linearised, _share)
 
 
-@metric("saturated_fraction", unit="share", low=0, high=1, better="lower", level="light")
+@metric(
+    "saturated_fraction",
+    group="activity",
+    unit="share",
+    low=0,
+    high=1,
+    better="lower",
+    level="light",
+)
 def saturated_fraction(probe: Probe) -> Measurement:
     """Share of hidden units with tanh that are saturated: phi'(z) < 0.01 on more than 95 % of the
     samples, by Wilson's lower bound. Undetermined for other activations."""
     return _of_units(probe, saturated, _share)
 
 
-@metric("dormant_fraction", unit="share", low=0, high=1, better="lower", level="light")
+@metric(
+    "dormant_fraction", group="activity", unit="share", low=0, high=1, better="lower", level="light"
+)
 def dormant_fraction(probe: Probe) -> Measurement:
     """Share of hidden units with E|a| at most 0.025 of their layer's mean (Sokar et al. 2023)."""
     return _of_units(probe, dormant, _share)
 
 
-@metric("gradient_dormant_fraction", unit="share", low=0, high=1, better="lower", level="light")
+@metric(
+    "gradient_dormant_fraction",
+    group="activity",
+    unit="share",
+    low=0,
+    high=1,
+    better="lower",
+    level="light",
+)
 def gradient_dormant_fraction(probe: Probe) -> Measurement:
     """Share of hidden units with E|d loss/du| at most 0.025 of their layer's mean, u = W h."""
     return _of_units(probe, gradient_dormant, _share)
 
 
-@metric("active_fraction", unit="share", low=0, high=1, better="higher", level="light")
+@metric(
+    "active_fraction", group="activity", unit="share", low=0, high=1, better="higher", level="light"
+)
 def active_fraction(probe: Probe) -> Measurement:
     """1 - dead_fraction; for tanh 1 - saturated_fraction."""
     return _of_units(probe, saturated if probe.activation == "tanh" else dead, _health)
 
 
-@metric("persistent_fraction", unit="share", low=0, high=1, better="higher", level="light")
+@metric(
+    "persistent_fraction",
+    group="activity",
+    unit="share",
+    low=0,
+    high=1,
+    better="higher",
+    level="light",
+)
 def persistent_fraction(probe: Probe) -> Measurement:
     """Share of hidden units that fire on more than a tenth of the samples."""
     return _of_units(probe, firing_rates, lambda rates: _share(rates > PERSISTENT_ABOVE))
 
 
-@metric("extrema_ratio", unit="share", low=0, high=1, better="lower", level="light")
+@metric(
+    "extrema_ratio", group="activity", unit="share", low=0, high=1, better="lower", level="light"
+)
 def extrema_ratio(probe: Probe) -> Measurement:
     """Share of hidden units that are dead, linearised, saturated (tanh) or on no path from an input
     to a logit. Logits are never counted."""
     return _of_units(probe, extrema, _share)
 
 
-@metric("layer_health", unit="share", low=0, high=1, better="higher", level="light")
+@metric(
+    "layer_health", group="activity", unit="share", low=0, high=1, better="higher", level="light"
+)
 def layer_health(probe: Probe) -> Measurement:
     """1 - extrema_ratio."""
     return _of_units(probe, extrema, _health)
 
 
-@metric("activity_entropy", unit="share", low=0, high=1, better="higher", level="light")
+@metric(
+    "activity_entropy",
+    group="activity",
+    unit="share",
+    low=0,
+    high=1,
+    better="higher",
+    level="light",
+)
 def activity_entropy(probe: Probe) -> Measurement:
     """Entropy of the firing rates as shares of their sum, over ln(units): 1 where all units fire
     alike."""
     return _of_units(probe, firing_rates, _entropy)
 
 
-@metric("activity_gini", unit="share", low=0, high=1, better="lower", level="light")
+@metric(
+    "activity_gini", group="activity", unit="share", low=0, high=1, better="lower", level="light"
+)
 def activity_gini(probe: Probe) -> Measurement:
     """Gini coefficient of the firing rates: 0 where all units fire alike."""
     return _of_units(probe, firing_rates, gini)
 
 
-@metric("activation", unit="activation", low=None, high=None, better=None)
+@metric("activation", group="activity", unit="activation", low=None, high=None, better=None)
 def activation(probe: Probe) -> Measurement:
     """Mean of a = phi(z) over units and samples.
 

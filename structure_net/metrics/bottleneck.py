@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
@@ -13,14 +11,14 @@ from structure_net.metrics.information import read_signal
 from structure_net.metrics.measurement import Measurement, Undetermined, Value
 from structure_net.metrics.metric import metric
 from structure_net.metrics.probe import Probe
-from structure_net.metrics.representation import effective_rank, effective_rank_of
+from structure_net.metrics.representation import effective_rank_of, portrait
 
 # The inputs' effective rank is needed here only, and finding it on all samples of an image takes a
 # second: the first layer is compared with them on this many.
 RANK_SAMPLES = 512
 
 
-@metric("bottleneck_index", unit="rank", low=3, high=None, better=None)
+@metric("bottleneck_index", group="sensitivity", unit="rank", low=3, high=None, better=None)
 def bottleneck_index(probe: Probe) -> Measurement:
     """How much a hidden layer holds the network up, as a sum of three ranks: the lowest is the
     bottleneck.
@@ -49,10 +47,10 @@ def bottleneck_index(probe: Probe) -> Measurement:
 
 
 def _information_gains(probe: Probe) -> list[Value]:
-    """Label information of each hidden layer, unclipped, less that of the layer before."""
+    """Label information of each hidden layer, unclipped, less that of what it receives."""
     gains: list[Value] = []
-    readings = [read_signal(probe, index) for index in range(len(probe.layers))]
-    for before, after in pairwise(readings):
+    for place in probe.hidden_places:
+        before, after = (read_signal(probe, index) for index in (place, place + 1))
         if isinstance(before, Undetermined):
             gains.append(before)
         else:
@@ -61,11 +59,15 @@ def _information_gains(probe: Probe) -> list[Value]:
 
 
 def _directions_kept(probe: Probe) -> list[Value]:
-    """Effective rank of each hidden layer over that of the layer before."""
+    """Effective rank of each hidden layer over that of what it receives."""
     first = probe.layers[0]
-    ranks = [_few_samples_rank(first.inputs), _few_samples_rank(first.activations)]
-    kept = [_ratio(*ranks)]
-    return kept + [_ratio(*pair) for pair in pairwise(effective_rank(probe).layers)]
+    kept = [_ratio(_few_samples_rank(first.inputs), _few_samples_rank(first.activations))]
+    for place in probe.hidden_places[1:]:
+        before, after = (
+            effective_rank_of(portrait(probe, index).variances) for index in (place, place + 1)
+        )
+        kept.append(_ratio(before, after))
+    return kept
 
 
 def _few_samples_rank(signal: Float[Tensor, "samples units"]) -> Value:

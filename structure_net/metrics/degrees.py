@@ -64,7 +64,7 @@ def _average(degrees: list[Degrees]) -> Measurement:
     return Measurement(float(np.concatenate(degrees).mean()), layers)
 
 
-@metric("fan_in_mean", unit="connections", low=0, high=None, better=None)
+@metric("fan_in_mean", group="graph", unit="connections", low=0, high=None, better=None)
 def fan_in_mean(probe: Probe) -> Measurement:
     """Mean number of connections into a unit.
 
@@ -73,7 +73,7 @@ def fan_in_mean(probe: Probe) -> Measurement:
     return _average(fan_ins(probe))
 
 
-@metric("fan_out_mean", unit="connections", low=0, high=None, better=None)
+@metric("fan_out_mean", group="graph", unit="connections", low=0, high=None, better=None)
 def fan_out_mean(probe: Probe) -> Measurement:
     """Mean number of connections out of a source.
 
@@ -82,7 +82,7 @@ def fan_out_mean(probe: Probe) -> Measurement:
     return _average(fan_outs(probe))
 
 
-@metric("fan_in_max", unit="connections", low=0, high=None, better=None)
+@metric("fan_in_max", group="graph", unit="connections", low=0, high=None, better=None)
 def fan_in_max(probe: Probe) -> Measurement:
     """Most connections into one unit.
 
@@ -91,7 +91,7 @@ def fan_in_max(probe: Probe) -> Measurement:
     return _spread(fan_ins(probe), lambda one: float(one.max()), max)
 
 
-@metric("fan_out_max", unit="connections", low=0, high=None, better=None)
+@metric("fan_out_max", group="graph", unit="connections", low=0, high=None, better=None)
 def fan_out_max(probe: Probe) -> Measurement:
     """Most connections out of one source.
 
@@ -100,7 +100,7 @@ def fan_out_max(probe: Probe) -> Measurement:
     return _spread(fan_outs(probe), lambda one: float(one.max()), max)
 
 
-@metric("fan_in_variation", unit="ratio", low=0, high=None, better=None)
+@metric("fan_in_variation", group="graph", unit="ratio", low=0, high=None, better=None)
 def fan_in_variation(probe: Probe) -> Measurement:
     """Coefficient of variation of the connections into the units of a layer.
 
@@ -109,7 +109,7 @@ def fan_in_variation(probe: Probe) -> Measurement:
     return _spread(fan_ins(probe), variation, _mean)
 
 
-@metric("fan_out_variation", unit="ratio", low=0, high=None, better=None)
+@metric("fan_out_variation", group="graph", unit="ratio", low=0, high=None, better=None)
 def fan_out_variation(probe: Probe) -> Measurement:
     """Coefficient of variation of the connections out of the sources of a layer.
 
@@ -118,7 +118,7 @@ def fan_out_variation(probe: Probe) -> Measurement:
     return _spread(fan_outs(probe), variation, _mean)
 
 
-@metric("fan_in_gini", unit="share", low=0, high=1, better=None)
+@metric("fan_in_gini", group="graph", unit="share", low=0, high=1, better=None)
 def fan_in_gini(probe: Probe) -> Measurement:
     """Gini coefficient of the connections into the units of a layer.
 
@@ -127,7 +127,7 @@ def fan_in_gini(probe: Probe) -> Measurement:
     return _spread(fan_ins(probe), unevenness, _mean)
 
 
-@metric("fan_out_gini", unit="share", low=0, high=1, better=None)
+@metric("fan_out_gini", group="graph", unit="share", low=0, high=1, better=None)
 def fan_out_gini(probe: Probe) -> Measurement:
     """Gini coefficient of the connections out of the sources of a layer.
 
@@ -136,7 +136,7 @@ def fan_out_gini(probe: Probe) -> Measurement:
     return _spread(fan_outs(probe), unevenness, _mean)
 
 
-@metric("fan_in_hubs", unit="units", low=0, high=None, better=None)
+@metric("fan_in_hubs", group="graph", unit="units", low=0, high=None, better=None)
 def fan_in_hubs(probe: Probe) -> Measurement:
     """Units with more incoming connections than their layer's mean + 2 standard deviations.
 
@@ -145,7 +145,7 @@ def fan_in_hubs(probe: Probe) -> Measurement:
     return _spread(fan_ins(probe), hubs, sum)
 
 
-@metric("fan_out_hubs", unit="sources", low=0, high=None, better=None)
+@metric("fan_out_hubs", group="graph", unit="sources", low=0, high=None, better=None)
 def fan_out_hubs(probe: Probe) -> Measurement:
     """Sources with more outgoing connections than their layer's mean + 2 standard deviations.
 
@@ -172,7 +172,7 @@ def _sizes(probe: Probe) -> Int[np.ndarray, " components"]:
     return probe.once("graph components", lambda: component_sizes(graph_of(probe)))
 
 
-@metric("components", unit="components", low=1, high=None, better="lower")
+@metric("components", group="graph", unit="components", low=1, high=None, better="lower")
 def components(probe: Probe) -> Measurement:
     """Connected parts of the undirected graph of inputs, hidden units and logits.
 
@@ -182,7 +182,7 @@ def components(probe: Probe) -> Measurement:
     return Measurement(float(len(sizes)), (), {"single_nodes": int((sizes == 1).sum())})
 
 
-@metric("largest_component", unit="share", low=0, high=1, better="higher")
+@metric("largest_component", group="graph", unit="share", low=0, high=1, better="higher")
 def largest_component(probe: Probe) -> Measurement:
     """Share of all nodes that lie in the largest connected part.
 

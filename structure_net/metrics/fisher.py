@@ -58,12 +58,15 @@ def _back(
     by_logits: Float[Tensor, "samples classes"],
 ) -> list[Float[Tensor, "samples _"]]:
     """Derivatives by the product u of each sparse layer, from those by the logits."""
-    slope = SLOPES[probe.activation]
+    slope, around = SLOPES[probe.activation], probe.around
     found = [by_logits]
     for index in range(len(probe.layers) - 2, -1, -1):
         layer = probe.layers[index]
-        by_u = (found[0] @ matrices[index + 1]) * slope(layer.z)
-        if probe.normalisation == "rms":
+        by_h = found[0] @ matrices[index + 1]
+        if index in around:
+            by_h += found[around[index] - index - 1]
+        by_u = by_h if layer.skip else by_h * slope(layer.z)
+        if probe.normalisation == "rms" and not layer.skip:
             u = layer.inputs @ matrices[index].t()
             scale = torch.rsqrt(u.square().mean(1, keepdim=True) + RMS_EPSILON)
             r = scale * u

@@ -198,7 +198,7 @@ def added_count(layer: ProbedLayer) -> int:
     return min(MOST_ADDED, max(1, round(ADDED_SHARE * len(layer.weights))))
 
 
-@metric("predicted_gain", unit="nats", low=None, high=None, better=None)
+@metric("predicted_gain", group="sensitivity", unit="nats", low=None, high=None, better=None)
 def predicted_gain(probe: Probe) -> Measurement:
     """Nats of loss that the best absent connections promise, cross-checked between two halves.
 

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from structure_net.metrics.gain import layer_candidates, layer_signals
+from structure_net.metrics.graph import led_on
 from structure_net.metrics.pairs import Pairs, group_sizes, live_pairs, mean_products
 from structure_net.metrics.probe import Probe, ProbedLayer
 
@@ -65,15 +66,14 @@ def removal_cost(probe: Probe, index: int) -> PerConnection:
 
 
 def unit_utilities(probe: Probe, index: int) -> Float[np.ndarray, " units"]:
-    """E|a_i| times the sum of |w| of the connections out of it, for each unit of hidden layer
-    `index`."""
-    after = probe.layers[index + 1]
-    outgoing = np.bincount(
-        after.connections.columns,
-        weights=np.abs(after.weights.astype(np.float64)),
-        minlength=after.connections.sources,
-    )
-    return np.asarray(probe.layers[index].activations.abs().mean(0).double().numpy() * outgoing)
+    """E|a_i| times the sum of |w| of the connections out of it, for each unit of sparse layer
+    `index`, also out of the sums of residual blocks behind it."""
+
+    def outgoing() -> list[np.ndarray]:
+        return led_on(probe, [np.abs(one.weights.astype(np.float64)) for one in probe.layers])
+
+    sums = probe.once("outgoing weights", outgoing)[index]
+    return np.asarray(probe.layers[index].activations.abs().mean(0).double().numpy() * sums)
 
 
 def starvation(probe: Probe, index: int) -> Float[np.ndarray, " units"]:

@@ -6,6 +6,7 @@ none of them knows what made an edge: it costs one look at each edge, O(connecti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,23 +24,30 @@ NO_HIDDEN = Undetermined("the network has no hidden layer")
 
 @dataclass(frozen=True)
 class Bundle:
-    """Edges that are followed in one step: none leads into a source of another of them."""
+    """Edges that are followed in one step: none leads into a source of another of them.
+
+    Those of a `skip` lead around a residual block to its sums, with weight 1; all others are
+    connections.
+    """
 
     sources: Int[np.ndarray, " edges"]
     targets: Int[np.ndarray, " edges"]
     weights: Float[np.ndarray, " edges"]  # |w|, float64
+    skip: bool = False
 
 
 @dataclass(frozen=True)
 class Graph:
     """Nodes, numbered from the inputs to the logits, and edges in topological order.
 
-    `layers` are the node numbers of the inputs, of each hidden layer and of the logits. A bundle
-    stands after every bundle that leads into one of its sources.
+    `layers` are the node numbers of the inputs and of what each sparse layer gives, the logits
+    last; `sums` are the numbers of those that end residual blocks, whose nodes are no units. A
+    bundle stands after every bundle that leads into one of its sources.
     """
 
     layers: tuple[range, ...]
     bundles: tuple[Bundle, ...]
+    sums: frozenset[int] = frozenset()
 
     @property
     def nodes(self) -> int:
@@ -54,9 +62,15 @@ class Graph:
         return slice(self.layers[-1].start, self.nodes)
 
     @property
-    def hidden(self) -> slice:
-        """All hidden units; empty where there is no hidden layer."""
-        return slice(self.layers[0].stop, self.layers[-1].start)
+    def hidden_layers(self) -> tuple[range, ...]:
+        """The hidden units of each hidden layer."""
+        between = enumerate(self.layers[1:-1], 1)
+        return tuple(layer for number, layer in between if number not in self.sums)
+
+    @property
+    def connections(self) -> tuple[Bundle, ...]:
+        """The bundle of each sparse layer."""
+        return tuple(bundle for bundle in self.bundles if not bundle.skip)
 
     @property
     def sources(self) -> Int[np.ndarray, " edges"]:
@@ -100,15 +114,36 @@ def _graph(probe: Probe) -> Graph:
     widths += [layer.connections.units for layer in probe.layers]
     ends = np.cumsum([0, *widths]).tolist()
     layers = tuple(range(start, stop) for start, stop in pairwise(ends))
-    bundles = tuple(
-        Bundle(
-            layer.connections.columns + np.int64(ends[index]),
-            layer.connections.rows + np.int64(ends[index + 1]),
-            np.abs(layer.weights.astype(np.float64)),
+    bundles = []
+    for index, layer in enumerate(probe.layers):
+        lists = layer.connections
+        if layer.skip:
+            units, entered = np.arange(lists.units), ends[index + 1 - layer.skip]
+            ones = np.ones(lists.units)
+            bundles.append(Bundle(units + entered, units + ends[index + 1], ones, skip=True))
+        bundles.append(
+            Bundle(
+                lists.columns + np.int64(ends[index]),
+                lists.rows + np.int64(ends[index + 1]),
+                np.abs(layer.weights.astype(np.float64)),
+            )
         )
-        for index, layer in enumerate(probe.layers)
-    )
-    return Graph(layers, bundles)
+    sums = frozenset(index + 1 for index, layer in enumerate(probe.layers) if layer.skip)
+    return Graph(layers, tuple(bundles), sums)
+
+
+def led_on(probe: Probe, weights: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
+    """For each sparse layer but the last, connections out of what each of its units gives, also
+    those out of the sums of residual blocks behind it; with `weights`, one for each connection of
+    each layer, their sums."""
+    around, found = probe.around, dict[int, np.ndarray]()
+    for index in reversed(range(len(probe.layers) - 1)):
+        lists = probe.layers[index + 1].connections
+        own = None if weights is None else weights[index + 1]
+        found[index] = np.bincount(lists.columns, weights=own, minlength=lists.sources)
+        if index in around:
+            found[index] = found[index] + found[around[index]]
+    return [found[index] for index in range(len(found))]
 
 
 def weights_finite(graph: Graph) -> Undetermined | None:
@@ -155,7 +190,9 @@ def receptive_fields(graph: Graph) -> Int[np.ndarray, " logits"]:
     return counts
 
 
-@metric("useless_units", unit="units", low=0, high=None, better="lower", level="light")
+@metric(
+    "useless_units", group="graph", unit="units", low=0, high=None, better="lower", level="light"
+)
 def useless_units(probe: Probe) -> Measurement:
     """Hidden units that no input reaches or that reach no logit.
 
@@ -164,20 +201,28 @@ def useless_units(probe: Probe) -> Measurement:
     graph, found = graph_of(probe), reach_of(probe)
     if len(graph.layers) == 2:
         return Measurement(NO_HIDDEN)
-    layers = [float((~found.useful[list(layer)]).sum()) for layer in graph.layers[1:-1]]
-    hidden = graph.hidden
+    layers = [float((~found.useful[list(layer)]).sum()) for layer in graph.hidden_layers]
+    hidden = np.concatenate(graph.hidden_layers)
     return Measurement(
         sum(layers),
         tuple(layers),
         {
-            "share": sum(layers) / (hidden.stop - hidden.start),
+            "share": sum(layers) / len(hidden),
             "not_reached": int((~found.from_inputs[hidden]).sum()),
             "not_reaching": int((~found.to_logits[hidden]).sum()),
         },
     )
 
 
-@metric("effective_connections", unit="connections", low=0, high=None, better=None, level="light")
+@metric(
+    "effective_connections",
+    group="graph",
+    unit="connections",
+    low=0,
+    high=None,
+    better=None,
+    level="light",
+)
 def effective_connections(probe: Probe) -> Measurement:
     """Connections that lie on some path from an input to a logit.
 
@@ -186,14 +231,16 @@ def effective_connections(probe: Probe) -> Measurement:
     graph, found = graph_of(probe), reach_of(probe)
     counts = [
         float((found.from_inputs[bundle.sources] & found.to_logits[bundle.targets]).sum())
-        for bundle in graph.bundles
+        for bundle in graph.connections
     ]
-    possible = sum(len(bundle.sources) for bundle in graph.bundles)
+    possible = sum(len(bundle.sources) for bundle in graph.connections)
     share = sum(counts) / possible if possible else None
     return Measurement(sum(counts), tuple(counts), {"share": share})
 
 
-@metric("unused_inputs", unit="inputs", low=0, high=None, better="lower", level="light")
+@metric(
+    "unused_inputs", group="graph", unit="inputs", low=0, high=None, better="lower", level="light"
+)
 def unused_inputs(probe: Probe) -> Measurement:
     """Inputs of the network that reach no logit.
 
@@ -204,7 +251,15 @@ def unused_inputs(probe: Probe) -> Measurement:
     return Measurement(float(unused), (), {"share": unused / len(graph.layers[0])})
 
 
-@metric("receptive_field", unit="inputs", low=0, high=None, better="higher", level="light")
+@metric(
+    "receptive_field",
+    group="graph",
+    unit="inputs",
+    low=0,
+    high=None,
+    better="higher",
+    level="light",
+)
 def receptive_field(probe: Probe) -> Measurement:
     """Inputs that reach a logit, on average over the logits.
 

@@ -163,7 +163,7 @@ def read_signal(probe: Probe, index: int, reader: ReaderName = "linear") -> Read
     return probe.once(f"{reader} reading {index}", made)
 
 
-@metric("label_information", unit="nats", low=0, high=None, better="higher")
+@metric("label_information", group="information", unit="nats", low=0, high=None, better="higher")
 def label_information(probe: Probe) -> Measurement:
     """What a linear reader finds in a layer's activations about the labels: a lower bound of their
     mutual information, between 0 and H(Y).
@@ -178,7 +178,7 @@ def label_information(probe: Probe) -> Measurement:
     return Measurement(values[-1], tuple(values[1:]), {"inputs": told[0], "layers": told[1:]})
 
 
-@metric("label_efficiency", unit="share", low=0, high=1, better="higher")
+@metric("label_efficiency", group="information", unit="share", low=0, high=1, better="higher")
 def label_efficiency(probe: Probe) -> Measurement:
     """Label information as a share of the entropy of the labels.
 
@@ -189,7 +189,7 @@ def label_efficiency(probe: Probe) -> Measurement:
     return Measurement(values[-1], tuple(values[1:]), {"inputs": inputs})
 
 
-@metric("layer_information", unit="nats", low=None, high=None, better="higher")
+@metric("layer_information", group="information", unit="nats", low=None, high=None, better="higher")
 def layer_information(probe: Probe) -> Measurement:
     """What a layer's z tells about the z of the layer before (the inputs), with noise of a tenth
     of each unit's standard deviation, under a Gaussian copula.
@@ -206,7 +206,7 @@ def layer_information(probe: Probe) -> Measurement:
     return Measurement(least(values), tuple(values), {"layers": told})
 
 
-@metric("ksg", unit="nats", low=None, high=None, better=None)
+@metric("ksg", group="information", unit="nats", low=None, high=None, better=None)
 def leading_ksg(probe: Probe) -> Measurement:
     """Information between the leading components of the channel of `layer_information`, by
     distances to neighbours: also what is not monotone.
@@ -223,7 +223,7 @@ def leading_ksg(probe: Probe) -> Measurement:
     return Measurement(least(values), tuple(values))
 
 
-@metric("seed_legacy_binned", unit="nats", low=None, high=None, better=None)
+@metric("seed_legacy_binned", group="information", unit="nats", low=None, high=None, better=None)
 def leading_binned(probe: Probe) -> Measurement:
     """Information between the leading components of the channel of `layer_information`, by ten
     equal-frequency bins a side, corrected for bias.

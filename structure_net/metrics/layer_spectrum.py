@@ -122,7 +122,7 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-@metric("spectral_gap", unit="ratio", low=0, high=1, better=None)
+@metric("spectral_gap", group="graph", unit="ratio", low=0, high=1, better=None)
 def spectral_gap(probe: Probe) -> Measurement:
     """1 - sigma_2 / sigma_1 of |W|: how far one pattern of flow outweighs all others in a layer.
 
@@ -137,7 +137,7 @@ def spectral_gap(probe: Probe) -> Measurement:
     return Measurement(found.total, found.layers, detail)
 
 
-@metric("wiring_second", unit="ratio", low=0, high=None, better=None)
+@metric("wiring_second", group="graph", unit="ratio", low=0, high=None, better=None)
 def wiring_second(probe: Probe) -> Measurement:
     """sigma_2 of a layer's 0/1 matrix over that of random wiring of the same mean degrees.
 
@@ -146,7 +146,7 @@ def wiring_second(probe: Probe) -> Measurement:
     return _by_layer(tuple(_wiring(layer) for layer in layer_spectra(probe)), max)
 
 
-@metric("stable_rank", unit="ratio", low=1, high=None, better="higher")
+@metric("stable_rank", group="graph", unit="ratio", low=1, high=None, better="higher")
 def stable_rank(probe: Probe) -> Measurement:
     """Squared Frobenius norm of W over its largest squared singular value.
 

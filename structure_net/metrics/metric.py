@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from types import TracebackType
 from typing import Literal
 
+import torch
 from threadpoolctl import ThreadpoolController
 
 from structure_net.errors import StructureNetError, UsageError
@@ -18,6 +20,7 @@ from structure_net.metrics.probe import Probe
 from structure_net.registry import Registry
 
 Level = Literal["light", "full"]
+Group = Literal["information", "activity", "sensitivity", "graph", "other"]
 Better = Literal["higher", "lower"]
 Measure = Callable[[Probe], Measurement]
 
@@ -26,7 +29,7 @@ Measure = Callable[[Probe], Measurement]
 class Metric:
     """A function of a probe and what is declared of its numbers. `low` and `high` bound the total
     and each layer, None where there is no bound; `better` says which way a network improves, None
-    where that depends; `level` is the smallest set that it belongs to."""
+    where that depends; `level` is the smallest set that it belongs to; tables are by `group`."""
 
     name: str
     title: str
@@ -36,6 +39,7 @@ class Metric:
     better: Better | None
     level: Level
     measure: Measure
+    group: Group = "other"
 
 
 METRICS: Registry[Metric] = Registry("metric")
@@ -49,6 +53,7 @@ def metric(
     high: float | int | None,
     better: Better | None,
     level: Level = "full",
+    group: Group = "other",
 ) -> Callable[[Measure], Measure]:
     """Decorator that registers a function as a metric; the function itself stays as it is.
 
@@ -59,7 +64,8 @@ def metric(
         title = " ".join((function.__doc__ or "").strip().split("\n\n")[0].split())
         if not title:
             raise UsageError(f"The metric {name!r} wants a docstring that says what it measures.")
-        METRICS.register(name)(Metric(name, title, unit, low, high, better, level, function))
+        made = Metric(name, title, unit, low, high, better, level, function, group)
+        METRICS.register(name)(made)
         return function
 
     return enter
@@ -75,18 +81,31 @@ def measure(probe: Probe, level: Level) -> dict[str, Measurement]:
     """All metrics of that level and below, by name. What a metric raises passes through, with a
     note that names the metric; a number that is not finite is an error.
 
-    Inside, the linear algebra of numpy and scipy keeps to one thread: bits must not depend on the
-    machine's cores.
+    Inside, torch and the linear algebra of numpy and scipy keep to one thread: bits must not depend
+    on the machine's cores, and threads that wait for each other on a busy machine take many times
+    as long as one alone.
     """
     if not bool(probe.layers[-1].activations.isfinite().all()):
         lost = Undetermined("the logits are not finite")
         return {one.name: Measurement(lost) for one in chosen(level)}
     found = {}
-    with _libraries(level).limit(limits=1, user_api="blas"):
+    with _one_thread(level):
         for one in chosen(level):
             with _Naming(one.name):
                 found[one.name] = _sound(one.measure(probe), one.name)
     return found
+
+
+@contextmanager
+def _one_thread(level: Level) -> Iterator[None]:
+    """One thread inside, the caller's numbers afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with _libraries(level).limit(limits=1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @cache

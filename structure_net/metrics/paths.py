@@ -58,10 +58,10 @@ def path_sums(graph: Graph, *, weighted: bool) -> PathSums:
 
 
 def edge_shares(graph: Graph, sums: PathSums, *, weighted: bool) -> list[np.ndarray]:
-    """The share of all paths that each edge carries, by bundle: F_u |w| B_v / total, for counts
-    without |w|; float64."""
+    """The share of all paths that each connection carries, by sparse layer: F_u |w| B_v / total,
+    for counts without |w|; float64."""
     shares = []
-    for bundle in graph.bundles:
+    for bundle in graph.connections:
         carried = sums.forward[bundle.sources] * sums.backward[bundle.targets]
         if weighted:
             carried *= bundle.weights
@@ -140,7 +140,7 @@ def _weighted_sums(graph: Graph) -> PathSums | Undetermined:
     return sums
 
 
-@metric("path_count", unit="paths", low=0, high=None, better=None)
+@metric("path_count", group="graph", unit="paths", low=0, high=None, better=None)
 def path_count(probe: Probe) -> Measurement:
     """Paths from an input to a logit.
 
@@ -153,7 +153,7 @@ def path_count(probe: Probe) -> Measurement:
     return Measurement(float(total), (), detail)
 
 
-@metric("path_norm", unit="ratio", low=0, high=None, better=None)
+@metric("path_norm", group="graph", unit="ratio", low=0, high=None, better=None)
 def path_norm(probe: Probe) -> Measurement:
     """Sum over all paths of the product of |w|: the R of SynFlow (Tanaka et al. 2020).
 
@@ -163,7 +163,7 @@ def path_norm(probe: Probe) -> Measurement:
     return Measurement(sums if isinstance(sums, Undetermined) else float(sums.total))
 
 
-@metric("unit_path_share", unit="share", low=0, high=1, better="lower")
+@metric("unit_path_share", group="graph", unit="share", low=0, high=1, better="lower")
 def unit_path_share(probe: Probe) -> Measurement:
     """Largest share of all paths that pass through one hidden unit.
 
@@ -172,7 +172,7 @@ def unit_path_share(probe: Probe) -> Measurement:
     return _largest_unit(graph_of(probe), counts_of(probe))
 
 
-@metric("weighted_unit_path_share", unit="share", low=0, high=1, better="lower")
+@metric("weighted_unit_path_share", group="graph", unit="share", low=0, high=1, better="lower")
 def weighted_unit_path_share(probe: Probe) -> Measurement:
     """Largest share of the path norm that passes through one hidden unit.
 
@@ -181,7 +181,7 @@ def weighted_unit_path_share(probe: Probe) -> Measurement:
     return _largest_unit(graph_of(probe), weighted_sums_of(probe))
 
 
-@metric("connection_path_share", unit="share", low=0, high=1, better="lower")
+@metric("connection_path_share", group="graph", unit="share", low=0, high=1, better="lower")
 def connection_path_share(probe: Probe) -> Measurement:
     """Largest share of all paths that one connection carries.
 
@@ -190,7 +190,9 @@ def connection_path_share(probe: Probe) -> Measurement:
     return _largest_edge(graph_of(probe), counts_of(probe), weighted=False)
 
 
-@metric("weighted_connection_path_share", unit="share", low=0, high=1, better="lower")
+@metric(
+    "weighted_connection_path_share", group="graph", unit="share", low=0, high=1, better="lower"
+)
 def weighted_connection_path_share(probe: Probe) -> Measurement:
     """Largest share of the path norm that one connection carries.
 
@@ -203,18 +205,18 @@ def _largest_unit(graph: Graph, sums: PathSums | Undetermined) -> Measurement:
     if len(graph.layers) == 2:
         return Measurement(NO_HIDDEN)
     if isinstance(sums, Undetermined):
-        return lost_by_layer(sums, len(graph.layers) - 2)
+        return lost_by_layer(sums, len(graph.hidden_layers))
     if not sums.total > 0:
-        return lost_by_layer(_NO_PATH, len(graph.layers) - 2)
+        return lost_by_layer(_NO_PATH, len(graph.hidden_layers))
     shares = sums.unit_shares
-    return _largest([shares[layer.start : layer.stop] for layer in graph.layers[1:-1]], "units")
+    return _largest([shares[layer.start : layer.stop] for layer in graph.hidden_layers], "units")
 
 
 def _largest_edge(graph: Graph, sums: PathSums | Undetermined, *, weighted: bool) -> Measurement:
     if isinstance(sums, Undetermined):
-        return lost_by_layer(sums, len(graph.bundles))
+        return lost_by_layer(sums, len(graph.connections))
     if not sums.total > 0:
-        return lost_by_layer(_NO_PATH, len(graph.bundles))
+        return lost_by_layer(_NO_PATH, len(graph.connections))
     return _largest(edge_shares(graph, sums, weighted=weighted), "connections")
 
 
@@ -231,7 +233,7 @@ def _place(shares: Float[np.ndarray, " n"]) -> int | None:
     return int(shares.argmax()) if len(shares) else None
 
 
-@metric("strongest_paths", unit="share", low=0, high=1, better=None)
+@metric("strongest_paths", group="graph", unit="share", low=0, high=1, better=None)
 def strongest_paths(probe: Probe) -> Measurement:
     """Share of the path norm that the five paths with the largest product of |w| carry.
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float, Int
 
-from structure_net.metrics.graph import NO_CONNECTION, NO_HIDDEN, Graph, graph_of
+from structure_net.metrics.graph import NO_CONNECTION, NO_HIDDEN, Graph, graph_of, led_on
 from structure_net.metrics.measurement import Measurement
 from structure_net.metrics.metric import metric
 from structure_net.metrics.probe import Probe
@@ -23,9 +23,14 @@ def survival(graph: Graph, removed_at: Int[np.ndarray, " edges"]) -> Int[np.ndar
     A path lasts until the first of its connections goes, a node until its last path does. That
     is a max-min recurrence, so one pass forwards and one backwards give every removal at once.
     """
-    places = np.cumsum([0, *(len(bundle.sources) for bundle in graph.bundles)])
-    times = [removed_at[start:stop] for start, stop in pairwise(places)]
+    places = np.cumsum([0, *(len(bundle.sources) for bundle in graph.connections)])
     always = len(removed_at)
+    removals = iter([removed_at[start:stop] for start, stop in pairwise(places)])
+    # What leads around a residual block is no connection, and never goes.
+    times = [
+        np.full(len(bundle.sources), always) if bundle.skip else next(removals)
+        for bundle in graph.bundles
+    ]
     reached = np.full(graph.nodes, -1, dtype=np.int64)
     reached[graph.inputs] = always
     for bundle, until in zip(graph.bundles, times, strict=True):
@@ -42,12 +47,12 @@ def useful_curves(
 ) -> Float[np.ndarray, "draws steps_plus_1 layers"]:
     """Share of useful units of each hidden layer after 0, 10, …, 100 % of the connections went,
     for each order of removal."""
-    curves = np.empty((len(orders), STEPS + 1, len(graph.layers) - 2))
+    curves = np.empty((len(orders), STEPS + 1, len(graph.hidden_layers)))
     for draw, order in enumerate(orders):
         lasting = survival(graph, order)
         for step in range(STEPS + 1):
             removed = (2 * step * len(order) + STEPS) // (2 * STEPS)  # rounded, half up
-            for index, layer in enumerate(graph.layers[1:-1]):
+            for index, layer in enumerate(graph.hidden_layers):
                 useful = lasting[layer.start : layer.stop] >= removed
                 curves[draw, step, index] = useful.mean()
     return curves
@@ -55,7 +60,7 @@ def useful_curves(
 
 def _curves(probe: Probe) -> Float[np.ndarray, "draws steps_plus_1 layers"]:
     graph = graph_of(probe)
-    count = sum(len(bundle.sources) for bundle in graph.bundles)
+    count = sum(len(bundle.sources) for bundle in graph.connections)
     orders = [probe.draw("percolation", draw).permutation(count) for draw in range(DRAWS)]
     return useful_curves(graph, orders)
 
@@ -74,22 +79,23 @@ def _over_units(
     probe: Probe, curves: Float[np.ndarray, "draws steps layers"]
 ) -> Float[np.ndarray, "draws steps"]:
     """From shares of layers to shares of all hidden units."""
-    widths = np.array([layer.connections.units for layer in probe.layers[:-1]])
+    widths = np.array([layer.connections.units for layer in probe.hidden])
     return np.asarray(curves @ (widths / widths.sum()))
 
 
-@metric("branching", unit="connections", low=0, high=None, better=None)
+@metric("branching", group="graph", unit="connections", low=0, high=None, better=None)
 def branching(probe: Probe) -> Measurement:
     """Connections that lead on from where a random connection ends: sum of k q over sum of k.
 
-    k are a hidden unit's incoming, q its outgoing connections. Layers: the hidden layers.
+    k are a hidden unit's incoming, q its outgoing connections, also those behind the residual
+    blocks that it is led around. Layers: all sparse layers but the last.
     """
     if len(probe.layers) == 1:
         return Measurement(NO_HIDDEN)
     onward, arriving = [], []
-    for layer, following in pairwise(probe.layers):
+    for layer, fan_out in zip(probe.layers, led_on(probe), strict=False):
         fan_in = layer.connections.fan_in.astype(np.int64)
-        onward.append(int(fan_in @ following.connections.fan_out))
+        onward.append(int(fan_in @ fan_out))
         arriving.append(int(fan_in.sum()))
     layers = tuple(
         count / into if into else NO_CONNECTION
@@ -99,7 +105,7 @@ def branching(probe: Probe) -> Measurement:
     return Measurement(total, layers)
 
 
-@metric("useful_after_removal", unit="share", low=0, high=1, better="higher")
+@metric("useful_after_removal", group="graph", unit="share", low=0, high=1, better="higher")
 def useful_after_removal(probe: Probe) -> Measurement:
     """Share of hidden units still on a path after half of all connections went at random.
 
@@ -121,7 +127,7 @@ def useful_after_removal(probe: Probe) -> Measurement:
     return Measurement(float(overall[:, half].mean()), layers, detail)
 
 
-@metric("robustness", unit="share", low=0, high=1, better="higher")
+@metric("robustness", group="graph", unit="share", low=0, high=1, better="higher")
 def robustness(probe: Probe) -> Measurement:
     """Area under the share of useful hidden units against the share of connections removed.
 

@@ -67,16 +67,21 @@ class ProbedLayer:
     own cross-entropy (nats, true labels) by u = W h, the product before normalisation and bias;
     without normalisation they are those by z. In `sampled_derivatives` the labels are drawn once a
     sample from what the network predicts. Both may be given as functions, called at first use.
+
+    `skip` above 0: it ends a residual block. What entered the block, the activations of the layer
+    so many places before, is added to its products; `z` and `activations` are the sums, and there
+    are no biases.
     """
 
     connections: Connections
     weights: Float[np.ndarray, " connections"]
-    biases: Float[np.ndarray, " units"]
+    biases: Float[np.ndarray, " biases"]
     inputs: Float[Tensor, "samples sources"]
     z: Float[Tensor, "samples units"]
     activations: Float[Tensor, "samples units"]
     derivatives: Derivatives = _at_first_use()  # noqa: RUF009
     sampled_derivatives: Derivatives = _at_first_use()  # noqa: RUF009
+    skip: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,8 +105,19 @@ class Probe:
 
     @property
     def hidden(self) -> tuple[ProbedLayer, ...]:
-        """All layers but the output layer."""
-        return self.layers[:-1]
+        """The layers of hidden units, those inside residual blocks too: all but the output layer
+        and those that end a block."""
+        return tuple(self.layers[index] for index in self.hidden_places)
+
+    @property
+    def hidden_places(self) -> tuple[int, ...]:
+        """Places of `hidden` among `layers`."""
+        return tuple(n for n, layer in enumerate(self.layers[:-1]) if not layer.skip)
+
+    @property
+    def around(self) -> dict[int, int]:
+        """For each layer behind which a residual block begins, the layer that ends the block."""
+        return {end - one.skip: end for end, one in enumerate(self.layers) if one.skip}
 
     @property
     def samples(self) -> int:
@@ -157,8 +173,9 @@ def probe(
             activations=activations[index],
             derivatives=_later(true, index),
             sampled_derivatives=_later(sampled, index),
+            skip=plan.skip,
         )
-        for index in range(len(network.layers))
+        for index, plan in enumerate(network.genome.plans)
     )
     genome = network.genome
     return Probe(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -131,21 +130,33 @@ def _products(signal: Float[Tensor, "samples units"]) -> Float[Tensor, "samples 
 
 @dataclass(frozen=True)
 class Portrait:
-    """What the metrics take from one wide signal, so that its Gram matrix need not be kept."""
+    """What the metrics take from one wide signal, so that its Gram matrix need not be kept;
+    `similarity` is to the signal before, None for the inputs."""
 
     units: int
     variances: Float[Tensor, " values"]
     components: Components
-    kernel: Kernel
+    similarity: Similarity | Undetermined | None
 
 
 def portrait(probe: Probe, index: int) -> Portrait:
     """Of the inputs for index 0, of the activations of sparse layer index - 1 above; the logits
-    are the last. Computed once a probe."""
-    return probe.once(f"portrait {index}", partial(_portrait, probe, index))
+    are the last. All are made together, once a probe."""
+    return probe.once("portraits", partial(_portraits, probe))[index]
 
 
-def _portrait(probe: Probe, index: int) -> Portrait:
+def _portraits(probe: Probe) -> tuple[Portrait, ...]:
+    """In order: of the kernels, 8 MB each, only two are ever there."""
+    made: list[Portrait] = []
+    before: Kernel | None = None
+    for index in range(len(probe.layers) + 1):
+        one, before = _portrait(probe, index, before)
+        made.append(one)
+    return tuple(made)
+
+
+def _portrait(probe: Probe, index: int, before: Kernel | None) -> tuple[Portrait, Kernel]:
+    """A portrait, and the kernel for the next one; `before` is that of the signal before."""
     signal = probe.layers[0].inputs if index == 0 else probe.layers[index - 1].activations
     whole = centred(signal.double())
     gram = smaller_gram(whole)
@@ -154,9 +165,9 @@ def _portrait(probe: Probe, index: int) -> Portrait:
     kernel = Kernel(gram[: len(few), : len(few)] if of_samples else few @ few.T)
     hidden = 0 < index < len(probe.layers)
     variances = eigenvalues(gram) if hidden else gram.new_empty(0)
-    return Portrait(
-        signal.shape[1], variances, components(whole, most_components(probe), gram), kernel
-    )
+    found = components(whole, most_components(probe), gram)
+    similarity = None if before is None else before.similarity(kernel)
+    return Portrait(signal.shape[1], variances, found, similarity), kernel
 
 
 def most_components(probe: Probe) -> int:
@@ -172,7 +183,7 @@ def least(values: Sequence[Value]) -> Value:
     return min(value for value in values if not isinstance(value, Undetermined))
 
 
-@metric("effective_rank", unit="directions", low=1, high=None, better="higher")
+@metric("effective_rank", group="information", unit="directions", low=1, high=None, better="higher")
 def effective_rank(probe: Probe) -> Measurement:
     """Directions that a layer's activations fill: exp of the entropy of their singular values.
 
@@ -181,7 +192,9 @@ def effective_rank(probe: Probe) -> Measurement:
     return _of_hidden(probe, [effective_rank_of(one.variances) for one in _hidden(probe)])
 
 
-@metric("participation_ratio", unit="directions", low=1, high=None, better="higher")
+@metric(
+    "participation_ratio", group="information", unit="directions", low=1, high=None, better="higher"
+)
 def participation_ratio(probe: Probe) -> Measurement:
     """Directions that carry a layer's variance: (sum of variances)^2 / sum of their squares.
 
@@ -191,7 +204,7 @@ def participation_ratio(probe: Probe) -> Measurement:
 
 
 def _hidden(probe: Probe) -> list[Portrait]:
-    return [portrait(probe, index) for index in range(1, len(probe.layers))]
+    return [portrait(probe, place + 1) for place in probe.hidden_places]
 
 
 def _of_hidden(probe: Probe, values: list[Value]) -> Measurement:
@@ -205,18 +218,18 @@ def _of_hidden(probe: Probe, values: list[Value]) -> Measurement:
     return Measurement(least(values), tuple(values), {"share_of_width": shares})
 
 
-@metric("linear_cka", unit="similarity", low=-1, high=1, better=None)
+@metric("linear_cka", group="information", unit="similarity", low=-1, high=1, better=None)
 def consecutive_similarity(probe: Probe) -> Measurement:
     """Similarity of what a layer receives and what it gives on: linear CKA, unbiased HSIC.
 
     Layers: all sparse layers; the inputs of the network stand before the first, the logits after
     the last. Total: the mean. Detail: standard errors.
     """
-    kernels = [portrait(probe, index).kernel for index in range(len(probe.layers) + 1)]
-    found = [before.similarity(after) for before, after in pairwise(kernels)]
     values: list[Value] = []
     errors: list[Any] = []
-    for one in found:
+    for index in range(1, len(probe.layers) + 1):
+        one = portrait(probe, index).similarity
+        assert one is not None  # the inputs alone have no signal before
         values.append(one if isinstance(one, Undetermined) else one.value)
         errors.append(None if isinstance(one, Undetermined) else one.standard_error)
     numbers = [value for value in values if not isinstance(value, Undetermined)]

@@ -30,7 +30,14 @@ STRONGEST_SHARE = 0.01
 QUANTILES = (0.1, 0.5, 0.9)
 
 
-@metric("connection_gradient", unit="nats per weight", low=0, high=None, better=None)
+@metric(
+    "connection_gradient",
+    group="sensitivity",
+    unit="nats per weight",
+    low=0,
+    high=None,
+    better=None,
+)
 def connection_gradient(probe: Probe) -> Measurement:
     """Frobenius norm of the mean loss's gradient by the weights of the connections.
 
@@ -67,7 +74,9 @@ def _top(
     ]
 
 
-@metric("gradient_norm_profile", unit="per layer", low=None, high=None, better=None)
+@metric(
+    "gradient_norm_profile", group="sensitivity", unit="per layer", low=None, high=None, better=None
+)
 def gradient_norm_profile(probe: Probe) -> Measurement:
     """Slope over depth of ln E|delta|^2 per unit: below 0 where gradients grow towards the input,
     above 0 where they vanish.
@@ -93,7 +102,15 @@ def _slope(per_unit: list[float]) -> Value:
     return float(depth @ np.log(per_unit) / (depth @ depth))
 
 
-@metric("gradient_snr", unit="ratio", low=0, high=None, better="higher", level="light")
+@metric(
+    "gradient_snr",
+    group="sensitivity",
+    unit="ratio",
+    low=0,
+    high=None,
+    better="higher",
+    level="light",
+)
 def gradient_snr(probe: Probe) -> Measurement:
     """Length of a unit's mean gradient over that of its noise between 8 micro-batches; the median
     over units. Noise alone gives about 1/sqrt(8) = 0.35.
@@ -136,7 +153,9 @@ def _median(ratios: Float[np.ndarray, " heard"]) -> Value:
     return float(np.median(ratios))
 
 
-@metric("fisher", unit="nats per squared weight", low=0, high=None, better=None)
+@metric(
+    "fisher", group="sensitivity", unit="nats per squared weight", low=0, high=None, better=None
+)
 def fisher(probe: Probe) -> Measurement:
     """Trace of the Fisher information over the connections: the mean over samples, labels drawn
     from the network, of squared derivatives of each sample's own loss.
@@ -148,7 +167,7 @@ def fisher(probe: Probe) -> Measurement:
     return Measurement(sum(traces), traces, {"layers": told})
 
 
-@metric("snip", unit="nats", low=0, high=None, better=None)
+@metric("snip", group="sensitivity", unit="nats", low=0, high=None, better=None)
 def snip(probe: Probe) -> Measurement:
     """Sum of |w g| over the connections: the first-order cost of removing each (Lee et al. 2019).
 
@@ -171,7 +190,7 @@ def strongest_share(scores: Float[np.ndarray, " connections"]) -> float | None:
     return float(np.partition(scores, first)[first:].sum() / scores.sum())
 
 
-@metric("unit_utility", unit="signal", low=0, high=None, better="higher")
+@metric("unit_utility", group="sensitivity", unit="signal", low=0, high=None, better="higher")
 def unit_utility(probe: Probe) -> Measurement:
     """Mean over hidden units of E|a| times the sum of |w| of the connections out of the unit.
 
@@ -179,7 +198,7 @@ def unit_utility(probe: Probe) -> Measurement:
     have none."""
     if not probe.hidden:
         return Measurement(Undetermined("there is no hidden layer"))
-    found = [unit_utilities(probe, index) for index in range(len(probe.hidden))]
+    found = [unit_utilities(probe, index) for index in probe.hidden_places]
     told = [
         {"quantiles": np.quantile(one, QUANTILES).tolist(), "useless": int((one == 0).sum())}
         for one in found

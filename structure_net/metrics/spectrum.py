@@ -158,7 +158,7 @@ def _of_laplacian(probe: Probe, value: Callable[[Laplacian], float]) -> Measurem
     return Measurement(value(found), (), {"nodes": found.nodes, "residual": found.residual})
 
 
-@metric("laplacian_second", unit="ratio", low=0, high=2, better="higher")
+@metric("laplacian_second", group="graph", unit="ratio", low=0, high=2, better="higher")
 def laplacian_second(probe: Probe) -> Measurement:
     """lambda_2 of the normalised Laplacian of |w|: how far the largest component is from falling in
     two.
@@ -168,7 +168,7 @@ def laplacian_second(probe: Probe) -> Measurement:
     return _of_laplacian(probe, lambda found: found.second)
 
 
-@metric("laplacian_largest", unit="ratio", low=0, high=2, better=None)
+@metric("laplacian_largest", group="graph", unit="ratio", low=0, high=2, better=None)
 def laplacian_largest(probe: Probe) -> Measurement:
     """lambda_max of the normalised Laplacian of |w|: 2 in a purely layered network.
 
@@ -177,7 +177,7 @@ def laplacian_largest(probe: Probe) -> Measurement:
     return _of_laplacian(probe, lambda found: found.largest)
 
 
-@metric("conductance_low", unit="share", low=0, high=1, better="higher")
+@metric("conductance_low", group="graph", unit="share", low=0, high=1, better="higher")
 def conductance_low(probe: Probe) -> Measurement:
     """Cheeger's lower bound of the conductance: lambda_2 / 2.
 
@@ -186,7 +186,7 @@ def conductance_low(probe: Probe) -> Measurement:
     return _of_laplacian(probe, lambda found: found.second / 2.0)
 
 
-@metric("conductance_high", unit="share", low=0, high=2, better="higher")
+@metric("conductance_high", group="graph", unit="share", low=0, high=2, better="higher")
 def conductance_high(probe: Probe) -> Measurement:
     """Cheeger's upper bound of the conductance: the root of 2 lambda_2.
 

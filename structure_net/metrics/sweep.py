@@ -85,10 +85,17 @@ class Sweep:
         self._biases = [network.biases(index).detach().clone()[:, None] for index in range(count)]
         self._slope = SLOPES[activation]
         self._scales: list[Tensor | None] = []
+        self._skips = [plan.skip for plan in network.genome.plans]
         h = self.inputs
         for index, (matrix, _) in enumerate(self._matrices):
             last, scale = index == count - 1, None
             z = matrix @ h if index > 0 or first_products is None else first_products
+            if self._skips[index]:
+                h = z.add_(self.activations[index - self._skips[index]])
+                self.z.append(h)
+                self.activations.append(h)
+                self._scales.append(None)
+                continue
             if network.genome.normalisation == "rms" and not last:
                 scale = torch.rsqrt(z.square().mean(0) + RMS_EPSILON)
                 z *= scale
@@ -100,12 +107,15 @@ class Sweep:
 
     def back(self, labels: Int[Tensor, " samples"]) -> list[Float[Tensor, "units samples"]]:
         """d(own cross-entropy)/du of each sparse layer, u = W h, for these labels."""
+        around = {end - skip: end for end, skip in enumerate(self._skips) if skip}
         likely = functional.softmax(self.z[-1], 0)
         chosen = functional.one_hot(labels.to(likely.device), len(likely)).t()
         derivatives = [likely - chosen]
         for index in range(len(self.z) - 2, -1, -1):
             by_h = self._matrices[index + 1][1] @ derivatives[0]
-            by_u = by_h * self._slope(self.z[index])
+            if index in around:
+                by_h += derivatives[around[index] - index - 1]
+            by_u = by_h if self._skips[index] else by_h * self._slope(self.z[index])
             scale = self._scales[index]
             if scale is not None:
                 # r = s u with s = (mean u^2 + epsilon)^-1/2, hence

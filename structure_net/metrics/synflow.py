@@ -33,7 +33,7 @@ def _carried(probe: Probe, index: int, sums: PathSums) -> Float[np.ndarray, " co
     return np.asarray(forward[connections.columns] * strength * backward[connections.rows])
 
 
-@metric("synflow", unit="ratio", low=0, high=None, better=None)
+@metric("synflow", group="sensitivity", unit="ratio", low=0, high=None, better=None)
 def synflow(probe: Probe) -> Measurement:
     """Mean over connections of |w| dR/d|w|, R the sum over all paths of the product of |w|.
 

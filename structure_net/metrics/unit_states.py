@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -121,7 +120,11 @@ def gradient_dormant(probe: Probe) -> Masks | Undetermined:
 def graph_dead(probe: Probe) -> Masks:
     """Units without a source, without a consumer, or on no path from an input to a logit; from the
     connection lists alone."""
-    return probe.once("graph-dead units", lambda: _off_every_path(probe))
+    # Here and not above: that file registers metrics, and those of activity come before them.
+    from structure_net.metrics.graph import graph_of, reach_of
+
+    useful = reach_of(probe).useful
+    return tuple(~useful[layer.start : layer.stop] for layer in graph_of(probe).hidden_layers)
 
 
 def extrema(probe: Probe) -> Masks | Undetermined:
@@ -162,28 +165,3 @@ def _sizes(signals: Float[Tensor, "samples units"]) -> Float[np.ndarray, " units
 
 def _dormant(sizes: Float[np.ndarray, " units"]) -> Bool[np.ndarray, " units"]:
     return np.asarray(sizes <= DORMANT_SHARE * sizes.mean())
-
-
-def _off_every_path(probe: Probe) -> Masks:
-    fed_and_used = [
-        (layer.connections.fan_in > 0) & (after.connections.fan_out > 0)
-        for layer, after in pairwise(probe.layers)
-    ]
-    if all(mask.all() for mask in fed_and_used):
-        # Then each unit has a path down to an input and one up to a logit: nearly always so.
-        return tuple(~mask for mask in fed_and_used)
-    reached = [np.ones(probe.layers[0].connections.sources, dtype=bool)]
-    for layer in probe.layers:
-        lists = layer.connections
-        fed = np.zeros(lists.units, dtype=bool)
-        fed[lists.rows[reached[-1][lists.columns]]] = True
-        reached.append(fed)
-    used = np.ones(probe.layers[-1].connections.units, dtype=bool)
-    off: list[np.ndarray] = []
-    for layer, fed in zip(probe.layers[:0:-1], reached[-2:0:-1], strict=True):
-        lists = layer.connections
-        feeds = np.zeros(lists.sources, dtype=bool)
-        feeds[lists.columns[used[lists.rows]]] = True
-        off.insert(0, ~(fed & feeds))
-        used = feeds
-    return tuple(off)

@@ -19,13 +19,16 @@ from structure_net.networks.network import (
     Network,
     SparseLayer,
     build_network,
+    drawn_connections,
+    gain_of,
 )
-from structure_net.networks.parts import SECOND, VALUE, OptimizerState, Part
+from structure_net.networks.parts import AGE, SECOND, VALUE, OptimizerState, Part
 from structure_net.networks.state_file import STATE_HASH, load_alive, save_state, state_file
 from structure_net.networks.surgery import Body, edited, reshaped
 
 __all__ = [
     "ACTIVATION_FUNCTIONS",
+    "AGE",
     "GAIN_SQUARED",
     "LEAK",
     "RMS_EPSILON",
@@ -43,7 +46,9 @@ __all__ = [
     "absent_places",
     "build_network",
     "constant_fan_in",
+    "drawn_connections",
     "edited",
+    "gain_of",
     "he_weights",
     "load_alive",
     "load_network",

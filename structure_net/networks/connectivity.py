@@ -50,14 +50,16 @@ def constant_fan_in(
     generator: np.random.Generator,
     *,
     feed_every_source: bool,
+    feed_every_unit: bool = True,
     usable: Bool[np.ndarray, " sources"] | None = None,
 ) -> Connections:
     """`count` connections, floor(count / units) or one more into each unit, at random places.
 
     With `feed_every_source` (hidden sources) each source is used at least once. `usable` marks
-    inputs that vary over the training data: each unit gets one of them at least.
+    inputs that vary over the training data: each unit gets one of them at least. Without
+    `feed_every_unit` there may be fewer connections than units, and some get none.
     """
-    if not units <= count <= sources * units:
+    if not (units if feed_every_unit else 1) <= count <= sources * units:
         raise InvalidGenomeError(f"{count} connections from {sources} sources to {units} units.")
     fan_in = np.full(units, count // units)
     fan_in[generator.permutation(units)[: count % units]] += 1

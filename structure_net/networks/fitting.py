@@ -15,26 +15,34 @@ Usable = Bool[np.ndarray, " inputs"] | None
 
 
 def fitted(
-    part: Part, count: int, generator: np.random.Generator, *, first: bool, usable: Usable = None
+    part: Part,
+    count: int,
+    generator: np.random.Generator,
+    *,
+    first: bool,
+    every_unit: bool = True,
+    usable: Usable = None,
 ) -> Part:
     """`part` with `count` connections: each unit with one at least (of the first layer, one from an
-    input that varies), each hidden source too."""
+    input that varies), each hidden source too. `first`: no source needs one; without `every_unit`
+    no unit does."""
     if usable is not None and not usable.any():
         usable = None
-    part = _without_gaps(part, generator, first=first, usable=usable)
+    kinds = {"first": first, "every_unit": every_unit}
+    part = _without_gaps(part, generator, **kinds, usable=usable)
     if len(part.places) > count:
-        needed = needed_connections(part, first=first, usable=usable)
+        needed = needed_connections(part, **kinds, usable=usable)
         if needed.sum() > count:
             part, needed = _fewest(part, generator)
         part = _pruned(part, needed, count)
     return part.plus(absent_places(part, count - len(part.places), generator))
 
 
-def whole(part: Part, *, first: bool, usable: Usable = None) -> bool:
+def whole(part: Part, *, first: bool, every_unit: bool = True, usable: Usable = None) -> bool:
     """Whether nothing is cut off: a connection into each unit (of the first layer, one from an
-    input that varies), one out of each hidden source."""
+    input that varies), one out of each hidden source; `first` and `every_unit` as for `fitted`."""
     useful = part.rows if usable is None or not usable.any() else part.rows[usable[part.columns]]
-    fed = len(np.unique(useful)) == part.units
+    fed = not every_unit or len(np.unique(useful)) == part.units
     return fed and (first or len(np.unique(part.columns)) == part.sources)
 
 
@@ -51,13 +59,14 @@ def absent_places(
 
 
 def _without_gaps(
-    part: Part, generator: np.random.Generator, *, first: bool, usable: Usable
+    part: Part, generator: np.random.Generator, *, first: bool, every_unit: bool, usable: Usable
 ) -> Part:
     """A unit that nothing useful enters, and a hidden source that goes nowhere, get a connection
     at a random place."""
     useful = np.ones(len(part.places), dtype=bool) if usable is None else usable[part.columns]
     choices = np.arange(part.sources) if usable is None else np.flatnonzero(usable)
     empty = np.flatnonzero(np.bincount(part.rows[useful], minlength=part.units) == 0)
+    empty = empty if every_unit else empty[:0]
     drawn = generator.choice(choices, size=len(empty))
     part = part.plus(empty * part.sources + drawn)
     if first:
@@ -73,13 +82,14 @@ def _largest_first(part: Part) -> Int[np.ndarray, " connections"]:
 
 
 def needed_connections(
-    part: Part, *, first: bool, usable: Usable
+    part: Part, *, first: bool, every_unit: bool, usable: Usable
 ) -> Bool[np.ndarray, " connections"]:
     """The largest connection into each unit, and out of each hidden source."""
     needed = np.zeros(len(part.places), dtype=bool)
     order = _largest_first(part)
     useful = order if usable is None else order[usable[part.columns[order]]]
-    needed[useful[np.unique(part.rows[useful], return_index=True)[1]]] = True
+    if every_unit:
+        needed[useful[np.unique(part.rows[useful], return_index=True)[1]]] = True
     if not first:
         needed[order[np.unique(part.columns[order], return_index=True)[1]]] = True
     return needed

@@ -62,7 +62,7 @@ def grown(
                 fitted(second, genome.counts[layer + 1], generator, first=False),
             )
     for own, place in zip(pair, (layer, layer + 1), strict=True):
-        _check_whole(own, place, usable)
+        _check_whole(own, genome, place, usable)
     return (*parts[:layer], *pair, *parts[layer + 2 :])
 
 
@@ -79,12 +79,18 @@ def _reconnected(
         case Rewire():
             added = _plus(part, edit.added, edit.layer)
             part = _minus(added, edit.dropped, edit.layer)
-            _check_whole(part, edit.layer, usable)
+            _check_whole(part, genome, edit.layer, usable)
             return part
         case Prune():
-            part, first = _minus(part, edit.places, edit.layer), edit.layer == 0
-            count = genome.counts[edit.layer]
-            return fitted(part, count, generator, first=first, usable=usable)
+            plan, count = genome.plans[edit.layer], genome.counts[edit.layer]
+            return fitted(
+                _minus(part, edit.places, edit.layer),
+                count,
+                generator,
+                first=not plan.every_source,
+                every_unit=plan.every_unit,
+                usable=usable,
+            )
 
 
 def _widened(incoming: Part, outgoing: Part, units: Sequence[NewUnit]) -> tuple[Part, Part]:
@@ -183,8 +189,10 @@ def _among(part: Part, places: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " conn
     return np.isin(part.places, places)
 
 
-def _check_whole(part: Part, layer: int, usable: Usable) -> None:
-    if not whole(part, first=layer == 0, usable=usable if layer == 0 else None):
+def _check_whole(part: Part, genome: Genome, layer: int, usable: Usable) -> None:
+    plan, varying = genome.plans[layer], usable if layer == 0 else None
+    kinds = {"first": not plan.every_source, "every_unit": plan.every_unit}
+    if not whole(part, **kinds, usable=varying):
         raise InvalidGenomeError(
             f"The edit would leave a unit or a source of sparse layer {layer} cut off."
         )

@@ -30,24 +30,30 @@ def merged(
 ) -> Body:
     """`primary` with the sparse layers `taken` from `other`, where widths and sources correspond.
 
-    `matched` pairs hidden layers of the two. The units of `other` are put in the order of their
+    `matched` pairs hidden layers of the two. `taken` are numbered without the layers of residual
+    blocks, which stay the primary's. The units of `other` are put in the order of their
     counterparts; weights become shrink * w + perturb * w_fresh, biases are shrunk; nothing is
     remembered of them. A taken layer of another width, or fed by another, stays the primary's.
     """
-    orders = aligned(primary.parts, other.parts, matched)
+    ours, theirs = _outside_blocks(primary), _outside_blocks(other)
+    orders = aligned(ours, theirs, matched)
     places = dict(matched)
-    last = len(primary.parts) - 1
-    places[last] = len(other.parts) - 1
+    last = len(ours) - 1
+    places[last] = len(theirs) - 1
     orders[last] = np.arange(primary.genome.classes)
     parts = list(primary.parts)
     for layer in taken:
-        sources = source_order(layer, places[layer], primary.parts, other.parts, places, orders)
+        sources = source_order(layer, places[layer], ours, theirs, places, orders)
         if layer in orders and sources is not None:
             gain = 1.0 if layer in (0, last) else GAIN_SQUARED[primary.genome.activation]
-            part = _reordered(other.parts[places[layer]], orders[layer], sources)
+            part = _reordered(theirs[places[layer]], orders[layer], sources)
             fresh = he_weights(part.connections, gain, derive(seed, "perturb", layer))
-            parts[layer] = _shrunk(part, fresh, shrink, perturb)
+            parts[primary.genome.trunk[layer]] = _shrunk(part, fresh, shrink, perturb)
     return replace(primary, parts=tuple(parts))
+
+
+def _outside_blocks(body: Body) -> list[Part]:
+    return [body.parts[layer] for layer in body.genome.trunk]
 
 
 def _reordered(part: Part, units: Order, sources: Order) -> Part:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from structure_net.errors import InvalidGenomeError, ModelFileError
 from structure_net.files import atomic_write
-from structure_net.genome import Genome, floors_of
+from structure_net.genome import Genome, LayerPlan
 from structure_net.networks.connectivity import Connections
 from structure_net.networks.network import Network
 
@@ -99,8 +99,8 @@ def load_network(path: Path) -> tuple[Network, ModelDescription]:
     described = _description(path.with_suffix(".json"))
     tensors = sealed_tensors(path, described.tensors_sha256, path.with_suffix(".json"))
     connections = [
-        _connections(path, tensors, index, shape)
-        for index, shape in enumerate(described.genome.shapes)
+        _connections(path, tensors, index, plan)
+        for index, plan in enumerate(described.genome.plans)
     ]
     _no_others(path, tensors, len(connections))
     try:
@@ -196,10 +196,10 @@ def _no_others(path: Path, tensors: dict[str, np.ndarray], layers: int) -> None:
 
 
 def _connections(
-    path: Path, tensors: dict[str, np.ndarray], index: int, shape: tuple[int, int]
+    path: Path, tensors: dict[str, np.ndarray], index: int, plan: LayerPlan
 ) -> Connections:
     """One layer's list, checked: ranges, order, no duplicates, no unit cut off."""
-    sources, units = shape
+    sources, units = plan.sources, plan.units
     rows, columns = (_tensor(path, tensors, f"layer{index}.{kind}") for kind in LISTS)
     sound = (
         rows.dtype == columns.dtype == np.int32
@@ -207,14 +207,14 @@ def _connections(
         and columns.ndim == 1
         and rows[0] == 0
         and rows[-1] == len(columns)
-        and bool((np.diff(rows) >= 1).all())
-        and len(columns) >= floors_of([shape])[0]
+        and bool((np.diff(rows) >= int(plan.every_unit)).all())
+        and len(columns) >= plan.fewest
         and bool(((columns >= 0) & (columns < sources)).all())
     )
     if sound:
         keys = np.repeat(np.arange(units), np.diff(rows)) * sources + columns
         sound = bool((np.diff(keys) > 0).all())
-        if index > 0:
+        if plan.every_source:
             sound = sound and len(np.unique(columns)) == sources
     if not sound:
         raise ModelFileError(

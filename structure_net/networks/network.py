@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from structure_net.errors import InvalidGenomeError
-from structure_net.genome import Activation, Genome, bias_count, connection_count
+from structure_net.genome import Activation, Genome, LayerPlan, bias_count, connection_count
 from structure_net.networks.connectivity import Connections, constant_fan_in
 from structure_net.networks.initialise import GAIN_SQUARED, he_weights
 from structure_net.seeding import derive
@@ -79,7 +79,11 @@ def root_mean_square_normal(u: Float[Tensor, "batch units"]) -> Float[Tensor, "b
 
 
 class Network(nn.Module):
-    """Sparse layers with biases, one activation after each but the last, which gives the logits."""
+    """Sparse layers with biases, one activation after each but the last, which gives the logits.
+
+    The last of a residual block has neither: the output of the layer before the block is added to
+    its products.
+    """
 
     def __init__(self, genome: Genome, connections: Sequence[Connections]) -> None:
         super().__init__()
@@ -93,9 +97,8 @@ class Network(nn.Module):
         self.connection_count = connection_count(genome)
         self.values = nn.Parameter(torch.zeros(self.connection_count + bias_count(genome)))
         self._weight_ends = np.cumsum([0, *genome.counts]).tolist()
-        units = genome.architecture[1:]
-        self._sizes = [*genome.counts, *units]
-        self._bias_ends = (self.connection_count + np.cumsum([0, *units])).tolist()
+        self._sizes = [*genome.counts, *genome.bias_counts]
+        self._bias_ends = (self.connection_count + np.cumsum([0, *genome.bias_counts])).tolist()
 
     def layer(self, index: int) -> SparseLayer:
         """Sparse layer `index`, input side first."""
@@ -107,8 +110,8 @@ class Network(nn.Module):
         """The weights of sparse layer `index`: a view into `values`."""
         return self.values[self._weight_ends[index] : self._weight_ends[index + 1]]
 
-    def biases(self, index: int) -> Float[Tensor, " units"]:
-        """The biases of sparse layer `index`: a view into `values`."""
+    def biases(self, index: int) -> Float[Tensor, " biases"]:
+        """The biases of sparse layer `index`, none where it ends a block: a view into `values`."""
         return self.values[self._bias_ends[index] : self._bias_ends[index + 1]]
 
     def split(self, flat: Float[Tensor, " values"]) -> tuple[Tensor, ...]:
@@ -119,15 +122,18 @@ class Network(nn.Module):
         """Logits, by dense products."""
         activation = ACTIVATION_FUNCTIONS[self.genome.activation]
         # Split once: the gradient of a view of its own for each part would be as long as `values`.
-        parts, layers, h = self.split(self.values), len(self.layers), inputs
-        for index in range(layers):
+        parts, layers, outputs = self.split(self.values), len(self.layers), [inputs]
+        for index, plan in enumerate(self.genome.plans):
+            u = functional.linear(outputs[-1], self.layer(index).dense(parts[index]))
+            if plan.skip:
+                outputs.append(outputs[-plan.skip] + u)
+                continue
             last = index == layers - 1
-            u = functional.linear(h, self.layer(index).dense(parts[index]))
             if self.genome.normalisation == "rms" and not last:
                 u = root_mean_square_normal(u)
             z = u + parts[layers + index]
-            h = z if last else activation(z)
-        return h
+            outputs.append(z if last else activation(z))
+        return outputs[-1]
 
 
 def build_network(
@@ -135,28 +141,49 @@ def build_network(
 ) -> Network:
     """A network with drawn connections and weights; the same for the same genome and seed.
 
-    `usable_inputs` marks inputs that vary over the training data.
+    `usable_inputs` marks inputs that vary over the training data. The last sparse layer of each
+    residual block starts at 0, so that the block changes nothing yet; its gradient is not 0.
     """
-    drawn = []
-    for index, ((sources, units), count) in enumerate(
-        zip(genome.shapes, genome.counts, strict=True)
-    ):
-        drawn.append(
-            constant_fan_in(
-                sources,
-                units,
-                count,
-                derive(seed, "connectivity", index),
-                feed_every_source=index > 0,
-                usable=usable_inputs if index == 0 else None,
-            )
+    drawn = [
+        drawn_connections(
+            plan,
+            count,
+            derive(seed, "connectivity", index),
+            usable=usable_inputs if index == 0 else None,
         )
+        for index, (plan, count) in enumerate(zip(genome.plans, genome.counts, strict=True))
+    ]
     network = Network(genome, drawn)
-    last = len(drawn) - 1
     with torch.no_grad():
-        for index, connections in enumerate(drawn):
-            # Standardised inputs have second moment 1; logits start small, so the last gain is 1.
-            gain = 1.0 if index in (0, last) else GAIN_SQUARED[genome.activation]
+        for index, (plan, connections) in enumerate(zip(genome.plans, drawn, strict=True)):
+            if plan.skip:
+                continue
+            gain = gain_of(genome, index)
             weights = he_weights(connections, gain, derive(seed, "initialise", index))
             network.weights(index).copy_(torch.from_numpy(weights))
     return network
+
+
+def drawn_connections(
+    plan: LayerPlan,
+    count: int,
+    generator: np.random.Generator,
+    usable: Bool[np.ndarray, " inputs"] | None = None,
+) -> Connections:
+    """Connections at random places for a sparse layer, none of its ends cut off that may not be."""
+    return constant_fan_in(
+        plan.sources,
+        plan.units,
+        count,
+        generator,
+        feed_every_source=plan.every_source,
+        feed_every_unit=plan.every_unit,
+        usable=usable,
+    )
+
+
+def gain_of(genome: Genome, index: int) -> float:
+    """The sum of a unit's squared weights at the start, in sparse layer `index`. Standardised
+    inputs have second moment 1; logits start small, so the last gain is 1 too."""
+    inner = 0 < index < len(genome.plans) - 1
+    return GAIN_SQUARED[genome.activation] if inner else 1.0

@@ -16,30 +16,31 @@ from structure_net.genome import Genome
 from structure_net.networks.connectivity import Connections
 from structure_net.networks.network import Network
 
-VALUE, FIRST, SECOND, MULTIPLIER = range(4)  # rows of `numbers` and `biases`
+VALUE, FIRST, SECOND, AGE = range(4)  # rows of `numbers` and `biases`
 
 
 @dataclass(frozen=True)
 class OptimizerState:
     """What an optimizer remembers of each value (connections layer by layer, then biases), float32,
-    and the steps it has made."""
+    the steps that each value lived, and those that it has made."""
 
     first_moment: Float[np.ndarray, " values"]
     second_moment: Float[np.ndarray, " values"]
-    multiplier: Float[np.ndarray, " values"]
+    age: Float[np.ndarray, " values"]
     steps: int
 
 
 @dataclass(frozen=True)
 class Part:
     """One sparse layer. `places` are row-major, unit * sources + source, ascending; `numbers` and
-    `biases` hold value, first moment, second moment and multiplier of each."""
+    `biases` hold value, first moment, second moment and age of each. One that ends a block has no
+    biases."""
 
     sources: int
     units: int
     places: Int[np.ndarray, " connections"]
     numbers: Float[np.ndarray, "4 connections"]
-    biases: Float[np.ndarray, "4 units"]
+    biases: Float[np.ndarray, "4 biases"]
 
     @property
     def rows(self) -> Int[np.ndarray, " connections"]:
@@ -50,6 +51,11 @@ class Part:
     def columns(self) -> Int[np.ndarray, " connections"]:
         """The source of each connection."""
         return self.places % self.sources
+
+    @property
+    def has_biases(self) -> bool:
+        """Whether each unit has one; else none has."""
+        return bool(self.biases.shape[1] > 0)
 
     @property
     def connections(self) -> Connections:
@@ -86,25 +92,26 @@ class Part:
         kept = (row >= 0) & (column >= 0)
         places = row[kept] * sources + column[kept]
         order = np.argsort(places, kind="stable")
-        biases = unknown(units)
+        biases = unknown(units if self.has_biases else 0)
         stays = rows >= 0
-        biases[:, rows[stays]] = self.biases[:, stays]
+        if self.has_biases:
+            biases[:, rows[stays]] = self.biases[:, stays]
         numbers = self.numbers[:, kept][:, order]
         return Part(sources, units, places[order], numbers, biases)
 
 
 def unknown(count: int) -> Float[np.ndarray, "4 count"]:
-    """The numbers of new values: all 0, rate multiplier 1, second moment not known yet."""
+    """The numbers of new values: all 0, also their age; second moment not known yet."""
     numbers = np.zeros((4, count), dtype=np.float32)
-    numbers[SECOND], numbers[MULTIPLIER] = np.nan, 1.0
+    numbers[SECOND] = np.nan
     return numbers
 
 
 def taken_apart(network: Network, state: OptimizerState) -> list[Part]:
     """The sparse layers of a network with its optimizer's state, input side first."""
-    moments = (state.first_moment, state.second_moment, state.multiplier)
+    moments = (state.first_moment, state.second_moment, state.age)
     numbers = np.stack([network.values.detach().cpu().numpy(), *moments]).astype(np.float32)
-    split = np.cumsum([*network.genome.counts, *network.genome.architecture[1:]])[:-1]
+    split = np.cumsum([*network.genome.counts, *network.genome.bias_counts])[:-1]
     pieces = np.split(numbers, split, axis=1)
     count = len(network.layers)
     parts = []
@@ -122,10 +129,10 @@ def assembled(genome: Genome, parts: list[Part], steps: int) -> tuple[Network, O
     network = Network(genome, [part.connections for part in parts])
     known = settled(parts)
     pieces = [part.numbers for part in known] + [part.biases for part in known]
-    values, first, second, multiplier = np.concatenate(pieces, axis=1)
+    values, first, second, age = np.concatenate(pieces, axis=1)
     with torch.no_grad():
         network.values.copy_(torch.from_numpy(values))
-    return network, OptimizerState(first, second, multiplier, steps)
+    return network, OptimizerState(first, second, age, steps)
 
 
 def settled(parts: list[Part]) -> list[Part]:

@@ -17,7 +17,7 @@ from structure_net.networks.network import Network
 from structure_net.networks.parts import OptimizerState
 
 STATE_HASH = "optimizer_state_sha256"  # in a description's `training`
-VECTORS = ("first_moment", "second_moment", "multiplier")
+VECTORS = ("first_moment", "second_moment", "age")
 
 
 def state_file(path: Path) -> Path:
@@ -56,5 +56,5 @@ def load_alive(path: Path) -> tuple[Network, OptimizerState]:
             f"{own} is not the state of an optimizer of {count} values: expected finite float32 "
             f"vectors {', '.join(VECTORS)} of that length, and steps."
         )
-    first, second, multiplier = (tensors[name].copy() for name in VECTORS)
-    return network, OptimizerState(first, second, multiplier, int(tensors["steps"][0]))
+    first, second, age = (tensors[name].copy() for name in VECTORS)
+    return network, OptimizerState(first, second, age, int(tensors["steps"][0]))

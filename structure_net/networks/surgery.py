@@ -9,6 +9,8 @@ What an edit does to the function that is computed:
 | `ResizeLayer`, wider | the same without normalisation: a new unit's outgoing weights are 0 |
 | `ResizeLayer`, narrower | without normalisation that with the removed units' activations at 0 |
 | `InsertLayer` | the same with `relu` and without normalisation, see `_with_layer` |
+| `InsertResidualBlock` | the same: its last matrix is 0 |
+| `RemoveResidualBlock` | that with its last matrix at 0 |
 | `RemoveLayer`, `SetActivation`, `SetNormalisation` | another |
 
 Edits of single connections and units are those of `networks.growing`.
@@ -19,18 +21,27 @@ removed and connections of weight 0 moved in.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from structure_net.errors import InvalidGenomeError
-from structure_net.genome import Edit, Genome, GrowthEdit, InsertLayer, RemoveLayer, apply_edit
+from structure_net.genome import (
+    BlockGene,
+    Edit,
+    Genome,
+    GrowthEdit,
+    InsertLayer,
+    RemoveLayer,
+    apply_edit,
+)
 from structure_net.networks.connectivity import constant_fan_in
 from structure_net.networks.fitting import Usable, fitted
 from structure_net.networks.growing import grown
-from structure_net.networks.initialise import GAIN_SQUARED, he_weights
-from structure_net.networks.network import Network
+from structure_net.networks.initialise import he_weights
+from structure_net.networks.network import Network, drawn_connections, gain_of
 from structure_net.networks.parts import (
     VALUE,
     OptimizerState,
@@ -71,7 +82,7 @@ def edited(body: Body, edit: Edit, generator: np.random.Generator, usable: Usabl
         parts = grown(body.parts, edit, genome, generator, usable)
         return replace(body, genome=genome, parts=parts)
     if isinstance(edit, InsertLayer):
-        body = _with_layer(body, edit.place, edit.width)
+        body = _with_layer(body, edit.place, edit.width, genome)
     elif isinstance(edit, RemoveLayer):
         body = _without_layer(body, edit.layer, genome, generator, usable)
     return reshaped(body, genome, generator, usable)
@@ -80,51 +91,118 @@ def edited(body: Body, edit: Edit, generator: np.random.Generator, usable: Usabl
 def reshaped(
     body: Body, genome: Genome, generator: np.random.Generator, usable: Usable = None
 ) -> Body:
-    """The body with the widths and counts of `genome`, which has as many layers.
+    """The body with the widths, counts and residual blocks of `genome`, which has as many hidden
+    layers.
 
     A layer that gets narrower loses its units of least utility, one that gets wider gets units with
-    drawn incoming weights and outgoing weights 0; then connections come and go (see `fitted`).
+    drawn incoming weights and outgoing weights 0; then connections come and go (see `fitted`). A
+    block stays where `genome` has one of its innovation and size behind the same layer; others
+    begin as in a new network.
     """
-    if len(genome.shapes) != len(body.parts):
-        raise InvalidGenomeError(
-            f"A network of {len(body.parts)} sparse layers cannot get the shape of "
-            f"{list(genome.architecture)} without layers inserted or removed."
-        )
-    moves = [_stay(genome.inputs)]
-    for gene, incoming, outgoing in zip(genome.hidden, body.parts, body.parts[1:], strict=False):
-        moves.append(_moves_to(_kept(incoming, outgoing, gene.width), incoming.units))
-    moves.append(_stay(genome.classes))
+    present = _present(body, genome)
+    moves = _moves(body, genome)
     parts = []
-    for layer, (sources, units) in enumerate(genome.shapes):
-        part = body.parts[layer].moved(moves[layer + 1], moves[layer], units, sources)
-        fresh_units = np.setdiff1d(np.arange(units), moves[layer + 1])
-        fresh_sources = np.setdiff1d(np.arange(sources), moves[layer])
-        count = genome.counts[layer]
+    for layer, (plan, count, part) in enumerate(
+        zip(genome.plans, genome.counts, present, strict=True)
+    ):
+        if part is None:
+            parts.append(_fresh(genome, layer, generator))
+            continue
+        rows, columns = moves[layer + 1], moves[layer]
+        part = part.moved(rows, columns, plan.units, plan.sources)
+        fresh_units = np.setdiff1d(np.arange(plan.units), rows)
+        fresh_sources = np.setdiff1d(np.arange(plan.sources), columns)
         part = _with_units(part, fresh_units, fresh_sources, count, generator)
         varying = usable if layer == 0 else None
-        part = fitted(part, count, generator, first=layer == 0, usable=varying)
-        parts.append(_drawn(part, fresh_units, _gain(genome, layer), generator))
+        first = not plan.every_source
+        part = fitted(
+            part, count, generator, first=first, every_unit=plan.every_unit, usable=varying
+        )
+        # What a block adds to a new unit begins at 0.
+        drawn = fresh_units[:0] if plan.skip else fresh_units
+        parts.append(_drawn(part, drawn, gain_of(genome, layer), generator))
     return replace(body, genome=genome, parts=tuple(parts))
 
 
-def utility(incoming: Part, outgoing: Part) -> Float[np.ndarray, " units"]:
+def _present(body: Body, genome: Genome) -> list[Part | None]:
+    """For each sparse layer of `genome` the part that it goes on from; None in a new block."""
+    own = body.genome
+    if len(genome.hidden) != len(own.hidden):
+        raise InvalidGenomeError(
+            f"A network of {len(own.shapes)} sparse layers cannot get the shape of "
+            f"{list(genome.architecture)} without layers inserted or removed."
+        )
+    present: list[Part | None] = []
+    for place, behind in enumerate((*genome.blocks, ())):
+        first = own.trunk[place]
+        present.append(body.parts[first])
+        known: dict[tuple[str, int, int], tuple[Part, ...]] = {}
+        first += 1
+        for block in own.blocks[place] if place < len(own.blocks) else ():
+            end = first + len(block.densities)
+            known[_form(block)] = body.parts[first:end]
+            first = end
+        for block in behind:
+            present += known.get(_form(block), (None,) * len(block.densities))
+    return present
+
+
+def _form(block: BlockGene) -> tuple[str, int, int]:
+    return block.innovation, block.width, len(block.densities)
+
+
+def _moves(body: Body, genome: Genome) -> list[Int[np.ndarray, " _"]]:
+    """Where each unit goes: of the inputs, then of what each sparse layer of `genome` gives."""
+    own, moves = body.genome, [_stay(genome.inputs)]
+    junctions = []
+    for place, gene in enumerate(genome.hidden):
+        incoming = body.parts[own.trunk[place]]
+        kept = _kept(incoming, _read_by(body, place), gene.width)
+        junctions.append(_moves_to(kept, incoming.units))
+    junctions.append(_stay(genome.classes))
+    for layer, plan in enumerate(genome.plans):
+        outside = layer in genome.trunk or plan.skip
+        moves.append(junctions[plan.gene] if outside else _stay(plan.units))
+    return moves
+
+
+def _read_by(body: Body, place: int) -> list[Part]:
+    """The parts that read what hidden layer `place` gives, and sums with it."""
+    own = body.genome
+    behind = range(own.trunk[place] + 1, own.trunk[place + 1])
+    readers = [layer for layer in behind if layer == behind.start or own.plans[layer - 1].skip]
+    return [body.parts[layer] for layer in (*readers, own.trunk[place + 1])]
+
+
+def _fresh(genome: Genome, layer: int, generator: np.random.Generator) -> Part:
+    """A sparse layer of a new block, as in a new network: the last one of a block at 0."""
+    plan = genome.plans[layer]
+    lists = drawn_connections(plan, genome.counts[layer], generator)
+    weights = 0.0 if plan.skip else he_weights(lists, gain_of(genome, layer), generator)
+    nothing = np.zeros(0, dtype=np.int64)
+    empty = Part(plan.sources, plan.units, nothing, unknown(0), unknown(plan.biases))
+    return empty.plus(lists.rows.astype(np.int64) * plan.sources + lists.columns, weights)
+
+
+def utility(incoming: Part, *outgoing: Part) -> Float[np.ndarray, " units"]:
     """How much each unit matters, from weights alone: the norm of its incoming weights and bias,
     which its activations scale with, times the sum of its outgoing magnitudes."""
     squares = np.bincount(
         incoming.rows, weights=incoming.numbers[VALUE] ** 2.0, minlength=incoming.units
     )
     scale = np.sqrt(squares + incoming.biases[VALUE] ** 2.0)
-    outward = np.bincount(
-        outgoing.columns, weights=np.abs(outgoing.numbers[VALUE]), minlength=outgoing.sources
-    )
-    product: np.ndarray = scale * outward
+    outward = [
+        np.bincount(one.columns, weights=np.abs(one.numbers[VALUE]), minlength=one.sources)
+        for one in outgoing
+    ]
+    product: np.ndarray = scale * sum(outward)
     return product
 
 
-def _kept(incoming: Part, outgoing: Part, width: int) -> Int[np.ndarray, " kept"]:
+def _kept(incoming: Part, outgoing: Sequence[Part], width: int) -> Int[np.ndarray, " kept"]:
     """The units of a layer that stay when it may have `width`: those of greatest utility, in order;
     ties by lower index."""
-    order = np.argsort(-utility(incoming, outgoing), kind="stable")
+    order = np.argsort(-utility(incoming, *outgoing), kind="stable")
     return np.sort(order[:width])
 
 
@@ -187,32 +265,32 @@ def _drawn(
     return replace(part, numbers=numbers)
 
 
-def _gain(genome: Genome, layer: int) -> float:
-    """As `build_network` has it: logits and standardised inputs 1."""
-    inner = 0 < layer < len(genome.hidden)
-    return GAIN_SQUARED[genome.activation] if inner else 1.0
-
-
-def _with_layer(body: Body, place: int, width: int) -> Body:
+def _with_layer(body: Body, place: int, width: int, genome: Genome) -> Body:
     """A plain layer inserted so that it changes as little as it can (Chen et al. 2016): it computes
     the units after it, which then repeat it, or it repeats the units before it. With `relu` a unit
     that repeats another over a connection of weight 1 is equal to it. Nothing is lost where it is
-    as wide as the hidden layer after it, or the one before it.
+    as wide as the hidden layer after it, or, where no residual block stands behind that, the one
+    before it.
 
     It gets at most as many units as it repeats or computes; `reshaped` gives it the others.
     """
-    part, hidden = body.parts[place], len(body.parts) - 1
+    own, hidden = body.genome, len(body.genome.hidden)
+    index = own.trunk[place]
+    part = body.parts[index]
     if place < hidden and (place == 0 or width >= part.units):
-        kept = _kept(part, body.parts[place + 1], width)
+        kept = _kept(part, _read_by(body, place), width)
         moves = _moves_to(kept, part.units)
         first = part.moved(moves, _stay(part.sources), len(kept), part.sources)
         second = _repeating(kept, _stay(len(kept)), part.units, len(kept))
     else:
-        kept = _kept(body.parts[place - 1], part, width) if place else _stay(0)
+        kept = _stay(0)
+        if place:
+            before = body.parts[own.trunk[place - 1]]
+            kept = _kept(before, _read_by(body, place - 1), width)
         first = _repeating(_stay(len(kept)), kept, len(kept), part.sources)
         second = part.moved(_stay(part.units), _moves_to(kept, part.sources), part.units, len(kept))
-    parts = (*body.parts[:place], first, second, *body.parts[place + 1 :])
-    return replace(body, parts=parts)
+    parts = (*body.parts[:index], first, second, *body.parts[index + 1 :])
+    return replace(body, genome=genome, parts=parts)
 
 
 def _repeating(
@@ -226,19 +304,17 @@ def _repeating(
 def _without_layer(
     body: Body, layer: int, genome: Genome, generator: np.random.Generator, usable: Usable
 ) -> Body:
-    """A hidden layer gone; the next sparse layer is drawn anew over the gap, its biases stay."""
-    sources, units = genome.shapes[layer]
-    drawn = constant_fan_in(
-        sources,
-        units,
-        genome.counts[layer],
-        generator,
-        feed_every_source=layer > 0,
-        usable=usable if layer == 0 else None,
+    """A hidden layer gone, and the blocks behind it; the next sparse layer is drawn anew over the
+    gap, its biases stay."""
+    own = body.genome
+    gap, following = own.trunk[layer], own.trunk[layer + 1]
+    plan = genome.plans[gap]
+    drawn = drawn_connections(
+        plan, genome.counts[gap], generator, usable=usable if gap == 0 else None
     )
-    empty = Part(
-        sources, units, np.zeros(0, dtype=np.int64), unknown(0), body.parts[layer + 1].biases
-    )
-    weights = he_weights(drawn, _gain(genome, layer), generator)
-    bridge = empty.plus(drawn.rows * sources + drawn.columns, weights)
-    return replace(body, parts=(*body.parts[:layer], bridge, *body.parts[layer + 2 :]))
+    nothing, biases = np.zeros(0, dtype=np.int64), body.parts[following].biases
+    empty = Part(plan.sources, plan.units, nothing, unknown(0), biases)
+    weights = he_weights(drawn, gain_of(genome, gap), generator)
+    bridge = empty.plus(drawn.rows * plan.sources + drawn.columns, weights)
+    parts = (*body.parts[:gap], bridge, *body.parts[following + 1 :])
+    return replace(body, genome=genome, parts=parts)

@@ -42,6 +42,7 @@ svg { width: 100%; height: auto; }
 svg text { fill: var(--ink); font: 14px system-ui, sans-serif; }
 svg .rule { stroke: var(--rule); fill: none; }
 svg .ring { fill: var(--ground); }
+svg.small { width: auto; height: 1.3em; vertical-align: -.25em; margin-right: .5em; }
 svg.swatch { width: 1em; height: 1em; vertical-align: -.12em; margin-right: .4em; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; margin: .2rem 0;
   padding: 0; }
@@ -86,12 +87,13 @@ for (const table of document.querySelectorAll("table.sortable")) {
 @dataclass(frozen=True)
 class Cell:
     """A text to be shown. `value` is the exact one, for sorting and for programs; `field` is its
-    place in the results file, with dots."""
+    place in the results file, with dots; `picture` is markup that stands before the text."""
 
     shown: str
     value: Any = None
     field: str = ""
     kind: str = ""  # of the style: words, long
+    picture: str = ""
 
     def attributes(self) -> str:
         """The attributes of the element that holds the cell."""
@@ -155,13 +157,17 @@ def table(
         for title, words in zip(head, kinds, strict=True)
     )
     body = "".join(
-        element("tr", "".join(element("td", text(cell.shown), cell.attributes()) for cell in row))
+        element("tr", "".join(element("td", _inside(cell), cell.attributes()) for cell in row))
         for row in kept
     )
     attributes = f' id="{text(name)}"' if name else ""
     attributes += ' class="sortable"' if sorts else ""
     inside = element("thead", element("tr", top)) + element("tbody", body)
     return f'<div class="scroll" tabindex="0">{element("table", inside, attributes)}</div>'
+
+
+def _inside(cell: Cell) -> str:
+    return cell.picture + text(cell.shown)
 
 
 def beside(*sections: str) -> str:

@@ -20,6 +20,7 @@ SERIES = 6  # colours that the style of pages has
 MOST_TICKS = 7  # their texts do not touch at 480 units
 MOST_DOTS = 5000  # 15 bytes each; in the 396 x 260 units of a drawing more are a blot
 MANY = 1000  # dots: from here on they are drawn smaller
+SHADES = 16  # of a grid of rectangles: more cannot be told apart
 GROWTH = 1.25  # of the squares, of which one dot each is kept, until few enough are left
 
 
@@ -128,6 +129,46 @@ class Chart:
     def crosses(self, points: Sequence[Point], series: int) -> str:
         """All points as upright crosses."""
         return self._path("crosses", points, "m-4 0h8m-4-4v8", series, 1.5)
+
+    def bars(self, spans: Sequence[tuple[float, float, float]], series: int) -> str:
+        """Columns from the axis across up to a value: (left, right, value) of each."""
+        floor, path = HEIGHT - BOTTOM, ""
+        for left, right, value in spans:
+            x, y = self.place((left, value))
+            end = self.place((right, value))[0]
+            path += f"M{x + 0.5:.1f} {floor}V{y:.1f}H{end - 0.5:.1f}V{floor}z"
+        return f'<path class="bars" d="{path}" style="fill:{colour(series)}"/>'
+
+    def whiskers(self, spans: Sequence[tuple[float, float, float]], series: int) -> str:
+        """Upright intervals: (place, low, high) of each."""
+        path = ""
+        for across, low, high in spans:
+            x, bottom = self.place((across, low))
+            top = self.place((across, high))[1]
+            path += f"M{x - 5:.1f} {bottom:.1f}h10m-5 0V{top:.1f}m-5 0h10"
+        return (
+            f'<path class="whiskers" d="{path}" fill="none" stroke-width="1.5" '
+            f'style="stroke:{colour(series)}"/>'
+        )
+
+    def cells(self, shares: Sequence[Sequence[float]], series: int) -> str:
+        """A grid of equal rectangles from low to high on both axes, the first row at `up.low`; the
+        stronger in colour, the nearer a share in [0, 1] is to 1."""
+        x, y = self.place((self.across.low, self.up.low))
+        right, top = self.place((self.across.high, self.up.high))
+        wide, high = (right - x) / len(shares[0]), (y - top) / len(shares)
+        paths: dict[int, str] = {}
+        for row, line in enumerate(shares):
+            for column, share in enumerate(line):
+                if shade := math.ceil(share * SHADES - 1e-9):
+                    place = f"M{x + column * wide:.1f} {y - row * high:.1f}"
+                    drawn = f"{place}h{wide:.2f}v{-high:.2f}h{-wide:.2f}z"
+                    paths[shade] = paths.get(shade, "") + drawn
+        return "".join(
+            f'<path class="cells" d="{path}" fill-opacity="{shade / SHADES:.3g}" '
+            f'style="fill:{colour(series)}"/>'
+            for shade, path in sorted(paths.items())
+        )
 
     def marks(self, points: Sequence[Point], titles: Sequence[str], series: int) -> str:
         """Points as rings, each with a text that appears on it."""

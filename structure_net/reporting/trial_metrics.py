@@ -31,7 +31,7 @@ def metric_rows(measured: Sequence[MetricsMeasured]) -> list[MetricRow]:
     rows = []
     for name, value in last.items():
         totals = {event.epoch: event.values[name].total for event in events if name in event.values}
-        total, layers = _text(value.total), _layers(value.layers)
+        total, layers = figure_text(value.total), layers_text(value.layers)
         rows.append(MetricRow(name, total, layers, _trend(totals)))
     return rows
 
@@ -44,17 +44,19 @@ def _trend(totals: dict[int, Figure]) -> str:
     return f"{slope:+.2g}"
 
 
-def _layers(layers: Sequence[Figure]) -> str:
+def layers_text(layers: Sequence[Figure]) -> str:
+    """The numbers of the layers, `-` where one has none; empty where none has."""
     if all(isinstance(value, NotMeasured) for value in layers):
         return ""
-    texts = ["-" if isinstance(value, NotMeasured) else _text(value) for value in layers]
+    texts = ["-" if isinstance(value, NotMeasured) else figure_text(value) for value in layers]
     if len(texts) > MOST_LAYERS:
         half = MOST_LAYERS // 2
         texts = [*texts[:half], "..", *texts[-half:]]
     return " ".join(texts)
 
 
-def _text(value: Figure) -> str:
+def figure_text(value: Figure) -> str:
+    """Four digits, or why there is no number."""
     return (
         f"undetermined: {value.undetermined}" if isinstance(value, NotMeasured) else f"{value:.4g}"
     )

@@ -18,6 +18,7 @@ from structure_net.schema.events import (
     GrowthAttempted,
     Measured,
     MemoryCleaned,
+    MetricFacts,
     MetricsMeasured,
     MicroBatchReduced,
     NotMeasured,
@@ -62,6 +63,7 @@ from structure_net.schema.results import (
     results_schema,
 )
 from structure_net.schema.space import Space
+from structure_net.schema.strategy_text import is_list, schedule_parts
 from structure_net.schema.trial import (
     OUTSIDE_CAUSES,
     WHOLE,
@@ -72,6 +74,7 @@ from structure_net.schema.trial import (
     GrowthPlan,
     GrowthRecord,
     Inheritance,
+    LearningRateControl,
     MetricsLevel,
     PluginFile,
     Segment,
@@ -116,9 +119,11 @@ __all__ = [
     "GrowthPlan",
     "GrowthRecord",
     "Inheritance",
+    "LearningRateControl",
     "Ledger",
     "Measured",
     "MemoryCleaned",
+    "MetricFacts",
     "MetricsLevel",
     "MetricsMeasured",
     "MicroBatchReduced",
@@ -154,9 +159,11 @@ __all__ = [
     "event_line",
     "explain",
     "flat_values",
+    "is_list",
     "read_event",
     "read_line",
     "resolve",
     "results_schema",
+    "schedule_parts",
     "validated",
 ]

@@ -18,7 +18,8 @@ from pydantic import (
 
 from structure_net.schema.augmentation import augmentation_text
 from structure_net.schema.space import Space
-from structure_net.schema.trial import GrowthPlan, MetricsLevel
+from structure_net.schema.strategy_text import is_list, strategy_text
+from structure_net.schema.trial import GrowthPlan, LearningRateControl, MetricsLevel
 
 Preset = Literal["quick", "balanced", "full"]
 # The first two compete by default; `growth` says what each does.
@@ -28,7 +29,12 @@ GROWTH_RULES = (
     *("opposite_place_extrema", "opposite_place_predicted_gain"),
     *("recycle_only", "none"),
 )
-STRATEGIES = ("BASIC", "ADVANCED", "COMPREHENSIVE", "ULTIMATE", "CONSTANT", "COSINE")
+# The first four compete by default; `learning_rates` says what each is made of.
+STRATEGIES = (
+    *("BASIC", "ADVANCED", "COMPREHENSIVE", "ULTIMATE"),
+    *("CONSTANT", "COSINE", "PLATEAU"),
+    *("CONSERVATIVE", "AGGRESSIVE", "BALANCED", "EXTREMA_FOCUSED", "FINE_TUNING"),
+)
 
 
 def _split_at_commas(value: Any) -> Any:
@@ -83,7 +89,10 @@ class Config(BaseModel):
     learning_rate_strategies: Names = Field(
         default=("BASIC", "ADVANCED", "COMPREHENSIVE", "ULTIMATE"),
         min_length=1,
-        description="strategies that compete, separated by commas",
+        description="strategies that compete, separated by commas; or lists like warm_up+cosine",
+    )
+    learning_rate_control: LearningRateControl = Field(
+        default="none", description="shuffled: a placebo, each strategy's rates in random places"
     )
 
     enable_growth: bool = Field(default=True, description="networks grow while they train")
@@ -201,14 +210,17 @@ class Config(BaseModel):
     @field_validator("learning_rate_strategies")
     @classmethod
     def _known_strategies(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Without a plug-in the names are known here; with one the run's start checks them."""
+        """Without a plug-in the names are known here; with one, and of lists of schedules, the
+        run's start checks them."""
         from structure_net.registry import nearest, normal
 
         known = {normal(name): name for name in STRATEGIES}
         for name in names:
-            if normal(name) not in known and not info.data.get("plugin"):
+            own = is_list(name) or bool(info.data.get("plugin"))
+            if normal(name) not in known and not own:
                 raise ValueError(f"no strategy {name!r}: {nearest(name, list(STRATEGIES))}")
-        return tuple(dict.fromkeys(known.get(normal(name), name) for name in names))
+        spelled = [known.get(normal(name), strategy_text(name)) for name in names]
+        return tuple(dict.fromkeys(spelled))
 
     @field_validator("growth_rules")
     @classmethod

@@ -61,9 +61,22 @@ class DatasetFacts(Frozen):
     augmentation: str
 
 
+class MetricFacts(Frozen):
+    """What a metric declares of its numbers; `low` and `high` are None where there is no bound,
+    `better` where no direction is."""
+
+    group: str
+    unit: str
+    low: float | None
+    high: float | None
+    better: Literal["higher", "lower"] | None
+    meaning: str
+
+
 class TournamentStarted(Event):
     """The first event of a run: everything that decides its results. `engine_table` is the one by
-    which `--engine auto` chooses; None in runs from before tables were recorded."""
+    which `--engine auto` chooses; None in runs from before tables were recorded. `metrics` are
+    those that the program knew, by name, in the order of tables."""
 
     config: dict[str, Any]
     dataset: DatasetFacts
@@ -72,6 +85,7 @@ class TournamentStarted(Event):
     engine_table: EngineTable | None = None
     without: tuple[str, ...]
     plugins: tuple[PluginFile, ...] = ()
+    metrics: dict[str, MetricFacts] = Field(default_factory=dict)
     package_version: Annotated[str, Volatile]
     execution: Annotated[dict[str, Any], Volatile]
     environment: Annotated[dict[str, Any], Volatile]
@@ -113,13 +127,16 @@ class TrialStarted(Event):
 
 
 class EpochFinished(Event):
-    """`epoch` counts from 0; losses in nats a sample, the rate is the last step's pace x base."""
+    """`epoch` counts from 0; losses in nats a sample, the rate is the last step's pace x base.
+    `layer_rates` are the mean rates of each sparse layer's connections at that step, to 6 digits;
+    empty in runs from before they were kept."""
 
     epoch: int
     train_loss: float
     validation_loss: float
     validation_accuracy: float
     learning_rate: float
+    layer_rates: tuple[float, ...] = ()
     connections: int
     train_seconds: Seconds
     evaluate_seconds: Seconds

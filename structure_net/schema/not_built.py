@@ -36,17 +36,8 @@ def _any(_value: Any) -> bool:
     return True
 
 
-MISSING_STRATEGIES = ("BASIC", "ADVANCED", "COMPREHENSIVE", "ULTIMATE")
-
-
 NOT_BUILT: tuple[NotBuilt, ...] = (
     NotBuilt("enable_residual_blocks", _on, False, "residual blocks"),
-    NotBuilt(
-        "learning_rate_strategies",
-        lambda names: any(name.upper() in MISSING_STRATEGIES for name in names),
-        ("COSINE",),
-        "adaptive learning-rate strategies",
-    ),
     NotBuilt("enable_profiling", _on, False, "profiling"),
     NotBuilt("profiling_level", lambda level: level > 0, 0),
     NotBuilt("from_hunt", lambda run: run is not None, None),
@@ -62,7 +53,6 @@ NOT_BUILT: tuple[NotBuilt, ...] = (
 NOT_BUILT_COMMANDS: dict[str, str] = {
     "hunt": "the seed hunter",
     "dashboard": "the live page",
-    "analyse": "the metric suite on a saved network",
     "evaluate": "accuracy and robustness of a saved network",
     "records": "the outbox of experiment records",
     "export": "handing results on",

@@ -15,8 +15,8 @@ from structure_net.genome import (
     Genome,
     Normalisation,
     active_parameters,
-    floors_of,
     overall_density,
+    possible_connections,
 )
 
 # The seed's five named hidden lists, for inputs of 3 x 32 x 32.
@@ -68,10 +68,10 @@ class Space(BaseModel):
         default=32, ge=1, le=LARGEST_WIDTH, description="narrowest hidden layer of any member"
     )
     max_width: int = Field(
-        default=4096, ge=1, le=LARGEST_WIDTH, description="widest hidden layer of any member"
+        default=8192, ge=1, le=LARGEST_WIDTH, description="widest hidden layer of any member"
     )
     min_density: float = Field(
-        default=0.01, gt=0, le=1, description="lowest overall density of any member"
+        default=0.005, gt=0, le=1, description="lowest overall density of any member"
     )
     max_density: float = Field(
         default=0.2, gt=0, le=1, description="highest overall density of any member"
@@ -142,7 +142,8 @@ class Space(BaseModel):
         return self.scaled(self.min_width, inputs), self.scaled(self.max_width, inputs)
 
     def check(self, genome: Genome, max_layers: int) -> None:
-        """InvalidGenomeError where the genome lies outside; `max_layers` counts sparse layers."""
+        """InvalidGenomeError where the genome lies outside; `max_layers` counts sparse layers,
+        those in residual blocks too."""
         if len(genome.shapes) > max_layers:
             raise InvalidGenomeError(f"{len(genome.shapes)} sparse layers, at most {max_layers}.")
         low, high = self.width_range(genome.inputs)
@@ -164,8 +165,8 @@ class Space(BaseModel):
     def _check_density(self, genome: Genome) -> None:
         """A density may exceed the highest where fewer connections would cut units off, and lie
         below the lowest by the rounding of whole connections."""
-        density, floors = overall_density(genome), floors_of(genome.shapes)
-        possible = sum(source * unit for source, unit in genome.shapes)
+        density, floors = overall_density(genome), [plan.fewest for plan in genome.plans]
+        possible = possible_connections(genome)
         if density > self.max_density + 0.5 / possible and sum(genome.counts) > sum(floors):
             raise InvalidGenomeError(f"Overall density {density} exceeds {self.max_density}.")
         if density < self.min_density - 0.5 / possible:

@@ -11,6 +11,7 @@ from structure_net.genome import Edit, Genome
 Failure = Literal["killed", "out_of_memory", "stalled", "node_lost", "diverged", "error", "invalid"]
 MetricsLevel = Literal["light", "full"]
 GrowthOutcome = Literal["grown", "repaired", "rolled_back", "nothing"]
+LearningRateControl = Literal["none", "shuffled"]
 # Causes outside the trial: the same trial may succeed when it is run again.
 OUTSIDE_CAUSES: frozenset[str] = frozenset({"killed", "out_of_memory", "stalled", "node_lost"})
 
@@ -133,6 +134,7 @@ class TrainingPlan(Frozen):
 
     `keep_states` asks for the optimizer's state beside each saved network. Metrics are measured
     every `metrics_frequency` epochs, None for never. `growth` is None where no network grows.
+    `learning_rate_control`: as the strategies say, or shuffled as a placebo.
     """
 
     run_seed: int = Field(ge=0)
@@ -150,6 +152,7 @@ class TrainingPlan(Frozen):
     plugins: tuple[str, ...] = ()
     metrics_frequency: int | None = Field(default=None, ge=1)
     metrics_level: MetricsLevel = "light"
+    learning_rate_control: LearningRateControl = "none"
     growth: GrowthPlan | None = None
 
 

@@ -21,6 +21,7 @@ MOST_GENERATIONS = 100_000  # of the configuration
 LIMIT = 1.005
 MOST_SEEDS = 1_000
 ARM_NAME = r"[A-Za-z0-9][\w+-]{0,39}"  # names a folder
+METRICS = "enable_comprehensive_metrics"  # no outcome needs them, and no result depends on them
 AVERAGE = "average"
 RANDOM = "random"
 
@@ -87,8 +88,9 @@ class Plan:
         return self._resolved(arm, values)
 
     def _resolved(self, arm: Arm, values: Mapping[str, Any]) -> Resolved:
-        merged = {**self.given.values, **arm.values, "retrain": 0, **values}
+        merged = {METRICS: False, **self.given.values, **arm.values, "retrain": 0, **values}
         origins = {
+            METRICS: f"study {self.name}",
             **self.given.origins,
             **dict.fromkeys(arm.values, f"arm {arm.name}"),
             **dict.fromkeys(("retrain", *values), f"study {self.name}"),

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -36,17 +37,24 @@ def check_metric(metric: Metric, *, seed: int = 0) -> None:
     Networks of every activation and normalisation, of no to three hidden layers; untrained, with
     units that never fire, without any signal; many samples, few, one, all the same; of one class.
     """
-    for case, seen, again in _cases(seed):
-        before = _content(seen)
-        # Checkers of types may draw from Python's own generator inside; a measurement that depends
-        # on it does not come out the same twice.
-        with only_given_draws(metric.name, of=("numpy", "torch")):
-            found, repeated = metric.measure(seen), metric.measure(again)
-        place = f"{metric.name} on {case}"
-        _check_numbers(metric, found, place)
-        hold(_plain(found) == _plain(repeated), f"{place}: two equal probes, two measurements.")
-        hold(_content(seen) == before, f"{place}: the probe was changed; work on copies.")
-        hold(not _has_gradient(seen), f"{place}: tensors of the probe were made to want gradients.")
+    try:
+        for case, seen, again in _cases(seed):
+            _check(metric, f"{metric.name} on {case}", seen, again)
+    except BaseException:
+        _cases.cache_clear()  # what broke may have changed a probe that others would look at
+        raise
+
+
+def _check(metric: Metric, place: str, seen: Probe, again: Probe) -> None:
+    before = _content(seen)
+    # Checkers of types may draw from Python's own generator inside; a measurement that depends on
+    # it does not come out the same twice.
+    with only_given_draws(metric.name, of=("numpy", "torch")):
+        found, repeated = metric.measure(seen), metric.measure(again)
+    _check_numbers(metric, found, place)
+    hold(_plain(found) == _plain(repeated), f"{place}: two equal probes, two measurements.")
+    hold(_content(seen) == before, f"{place}: the probe was changed; work on copies.")
+    hold(not _has_gradient(seen), f"{place}: tensors of the probe were made to want gradients.")
 
 
 def _check_numbers(metric: Metric, found: Measurement, place: str) -> None:
@@ -64,8 +72,14 @@ def _check_numbers(metric: Metric, found: Measurement, place: str) -> None:
         hold(low <= value <= high, f"{place}: {value} is outside {metric.low} to {metric.high}.")
 
 
-def _cases(seed: int) -> Iterator[tuple[str, Probe, Probe]]:
-    """(what it is, a probe, the same probe again)."""
+@cache
+def _cases(seed: int) -> tuple[tuple[str, Probe, Probe], ...]:
+    """(what it is, a probe, the same probe again): made once for all metrics, which may not change
+    a probe, and share what is computed once for each."""
+    return tuple(_made(seed))
+
+
+def _made(seed: int) -> Iterator[tuple[str, Probe, Probe]]:
     generator = derive(seed, "checked metrics")
     inputs = torch.from_numpy(generator.standard_normal((SAMPLES, INPUTS))).float()
     labels = torch.from_numpy(generator.integers(0, CLASSES, SAMPLES))

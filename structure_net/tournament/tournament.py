@@ -242,6 +242,8 @@ class Tournament:
                 finished_trials=len(self.history.outcomes),
                 warnings=self._warnings,
             )
+        from structure_net.training import metric_facts
+
         values = flat_values(self.config)
         return TournamentStarted(
             config=deciding_values(self.config),
@@ -251,6 +253,7 @@ class Tournament:
             engine_table=self.engine_table,
             without=tuple(self.resolved.without),
             plugins=self._plugins,
+            metrics=metric_facts(),
             package_version=VERSION,
             execution={name: values[name] for name in sorted(FREE_OF_RESULTS)},
             environment=facts(),
@@ -317,6 +320,7 @@ class Tournament:
                 self.config.metrics_frequency if self.config.enable_comprehensive_metrics else None
             ),
             metrics_level=self.config.metrics_level,
+            learning_rate_control=self.config.learning_rate_control,
             growth=self.config.growth_plan(self.dataset.inputs),
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from structure_net.growth import (
     rewirings,
     room,
 )
+from structure_net.learning_rates import Growth
 from structure_net.metrics import Probe, Undetermined, probe
 from structure_net.networks import Body
 from structure_net.schema import EditMade, GrowthAttempted, GrowthOutcome, GrowthPlan, GrowthRecord
@@ -150,7 +151,10 @@ def grow(engine: Engine, student: Student, room: Classroom, epoch: int) -> Growt
     )
     record = _attempt(ground, rule)
     if ground.learner is not learner:
-        student.learner = ground.learner
+        student.go_on_with(ground.learner)
+        grew = {edit.layer for edit in ground.edits if edit.connections > 0}
+        events = [Growth(float(epoch + 1), layer) for layer in sorted(grew)]
+        student.past = replace(student.past, growth=(*student.past.growth, *events))
         student.last = last.model_copy(
             update={"validation_accuracy": ground.accuracy, "validation_loss": ground.loss}
         )

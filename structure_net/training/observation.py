@@ -1,19 +1,40 @@
-"""Metrics of a trial on its way. A run with metrics trains to the same bits as one without."""
+"""Metrics of a trial on its way. A run with metrics trains to the same bits as one without, but for
+strategies with a schedule that looks at extrema: those are told what was measured."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from structure_net.engine import Engine
-from structure_net.metrics import Measurement, Undetermined, Value, measure, probe
-from structure_net.schema import Figure, Measured, MetricsLevel, MetricsMeasured, NotMeasured
+from structure_net.learning_rates import ExtremaProximity
+from structure_net.metrics import (
+    METRICS,
+    Measurement,
+    Probe,
+    Undetermined,
+    Value,
+    extrema,
+    measure,
+    probe,
+)
+from structure_net.schema import (
+    Figure,
+    Measured,
+    MetricFacts,
+    MetricsLevel,
+    MetricsMeasured,
+    NotMeasured,
+)
 from structure_net.seeding import derive
 from structure_net.training.classroom import Classroom, ProbeSet
 from structure_net.training.student import Student
 
+EXTREMA = "extrema_ratio"  # the metric that schedules look at
 PROBE_SAMPLES = 2048  # enough to tell a rate below 0.5 % from one above, few enough to be cheap
 
 
@@ -37,11 +58,25 @@ def observed(
         path=(generation, "probe"),
         first_products=engine.first_products(network, batches),
     )
-    values = {name: _stored(one) for name, one in measure(seen, level).items()}
+    found = measure(seen, level)
+    remember_extrema(student, seen, found[EXTREMA].total)
+    values = {name: _stored(one) for name, one in found.items()}
     seconds = time.perf_counter() - began
     student.seconds += seconds
     return MetricsMeasured(
         **student.place, step=epoch + 1, epoch=epoch, level=level, values=values, seconds=seconds
+    )
+
+
+def remember_extrema(student: Student, seen: Probe, ratio: Value) -> None:
+    """What schedules may look at: the extrema ratio, and the units it counts for those that ask."""
+    masks = None
+    if any(isinstance(one, ExtremaProximity) for one in student.rates.schedules):
+        masks = extrema(seen)
+    student.past = replace(
+        student.past,
+        extrema_ratio=None if isinstance(ratio, Undetermined) else float(ratio),
+        extrema=None if isinstance(masks, Undetermined) else masks,
     )
 
 
@@ -54,11 +89,39 @@ def probe_set(room: Classroom, generation: int) -> ProbeSet:
     return room.probe_sets[generation]
 
 
+def probe_rows(
+    training_rows: Int[np.ndarray, " training"], run_seed: int, generation: int
+) -> Int[np.ndarray, " samples"]:
+    """The training samples of a generation's probe set, ascending."""
+    if len(training_rows) <= PROBE_SAMPLES:
+        return training_rows
+    generator = derive(run_seed, generation, "probe")
+    return np.sort(generator.choice(training_rows, PROBE_SAMPLES, replace=False))
+
+
+def measured(seen: Probe, level: MetricsLevel) -> dict[str, Measured]:
+    """The metrics of a level, by name, as events hold them."""
+    return {name: _stored(one) for name, one in measure(seen, level).items()}
+
+
+def metric_facts() -> dict[str, MetricFacts]:
+    """What every known metric declares, by name."""
+    known = [METRICS.get(name) for name in METRICS]
+    return {
+        one.name: MetricFacts(
+            group=one.group,
+            unit=one.unit,
+            low=one.low,
+            high=one.high,
+            better=one.better,
+            meaning=one.title,
+        )
+        for one in known
+    }
+
+
 def _drawn(room: Classroom, generation: int) -> ProbeSet:
-    rows = room.training_rows
-    if len(rows) > PROBE_SAMPLES:
-        generator = derive(room.plan.run_seed, generation, "probe")
-        rows = np.sort(generator.choice(rows, PROBE_SAMPLES, replace=False))
+    rows = probe_rows(room.training_rows, room.plan.run_seed, generation)
     labels = np.array(room.dataset.labels, dtype=np.int64)
     # An engine that takes the images as they lie prepares no floats: these batches stay without.
     bare, own = (list(room.batches.of_part(room.dataset.images, labels, rows)) for _ in range(2))

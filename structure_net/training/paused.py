@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from structure_net.errors import InvalidGenomeError, ModelFileError
 from structure_net.files import atomic_write
 from structure_net.genome import Genome
+from structure_net.learning_rates import Growth, Past
 from structure_net.networks import Connections, Network, network_tensors, tensors_sha256
 from structure_net.schema import GrowthRecord, TrialPaused
 from structure_net.training.classroom import Classroom
@@ -61,6 +63,7 @@ def save_state(student: Student, path: Path) -> str:
         "born": [student.trial.genome.id, student.trial.seed],
         "genome": student.learner.network.genome.model_dump(mode="json"),
         "growth": [record.model_dump(mode="json") for record in student.growth],
+        "past": _past_json(student.past),
     }
     tensors = {name: one.detach().cpu().numpy() for name, one in _tensors(student).items()}
     content = bytes(save(tensors, {"numbers": json.dumps(numbers)}))
@@ -95,7 +98,7 @@ def take_up(student: Student, room: Classroom, path: Path) -> None:
             f"{path} does not hold the state of a paused training: {problem}. Delete it: the trial "
             f"is then trained from its start."
         ) from problem
-    student.learner = room.equipped(_network(path, numbers, found, student), None)
+    student.go_on_with(room.equipped(_network(path, numbers, found, student), None))
     own = _tensors(student)
     shapes = {
         name: (tuple(one.shape), one.detach().cpu().numpy().dtype) for name, one in own.items()
@@ -108,6 +111,7 @@ def take_up(student: Student, room: Classroom, path: Path) -> None:
     student.learner.optimizer.steps = numbers["steps"]
     student.first_loss, student.cost = numbers["first_loss"], numbers["cost"]
     student.seconds, student.micro_batch = numbers["seconds"], numbers["micro_batch"]
+    student.past = _past_of(numbers["past"])
     student.growth = [GrowthRecord.model_validate(record) for record in numbers["growth"]]
 
 
@@ -137,6 +141,23 @@ def _list(index: int, name: str) -> str:
     return f"layer{index}.{name}"
 
 
+def _past_json(past: Past) -> dict[str, Any]:
+    """What schedules remember, as JSON values: floats come back to the bit."""
+    extrema = None if past.extrema is None else [mask.tolist() for mask in past.extrema]
+    return {**asdict(past), "extrema": extrema}
+
+
+def _past_of(told: dict[str, Any]) -> Past:
+    masks, growth = told["extrema"], told["growth"]
+    return Past(
+        tuple(told["train_losses"]),
+        tuple(told["validation_losses"]),
+        told["extrema_ratio"],
+        None if masks is None else tuple(np.array(mask, dtype=bool) for mask in masks),
+        tuple(Growth(**event) for event in growth),
+    )
+
+
 def _tensors(student: Student) -> dict[str, Tensor]:
     optimizer = student.learner.optimizer
     network = student.learner.network
@@ -150,5 +171,5 @@ def _tensors(student: Student) -> dict[str, Tensor]:
         "values": network.values,
         "first_moment": optimizer.first_moment,
         "second_moment": optimizer.second_moment,
-        "multiplier": optimizer.multiplier,
+        "age": optimizer.age,
     }

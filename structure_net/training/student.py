@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ import torch
 from structure_net.engine import Learner, Reduction
 from structure_net.errors import InvalidGenomeError
 from structure_net.genome import active_parameters, dense_parameters
-from structure_net.learning_rates import Moment, pace
+from structure_net.learning_rates import Past
 from structure_net.schema import (
     EpochFinished,
     GrowthRecord,
@@ -24,6 +24,7 @@ from structure_net.schema import (
 )
 from structure_net.training.classroom import Classroom
 from structure_net.training.memory import device_peak_bytes, peak_bytes
+from structure_net.training.rates import Rates
 
 # An epoch whose mean loss is this many times the very first step's has left for good.
 DIVERGED_FACTOR = 3.0
@@ -44,16 +45,27 @@ class Student:
     first_loss: float = math.nan
     last: EpochFinished | None = None
     growth: list[GrowthRecord] = field(default_factory=list)
+    past: Past = field(default_factory=Past)
     place: dict[str, Any] = field(init=False)
+    rates: Rates = field(init=False)
 
     def __post_init__(self) -> None:
         self.place = place_of(self.trial, self.attempt)
+        self.rates = Rates(self.trial, self.learner)
 
-    def rates(self, epoch: int, steps: int) -> list[float]:
-        """Base learning rate x pace at each step of an epoch."""
-        genome, planned = self.trial.genome, self.trial.epochs * steps
-        moments = [Moment((epoch * steps + step) / planned) for step in range(steps)]
-        return [genome.base_learning_rate * pace(genome.strategy, moment) for moment in moments]
+    def go_on_with(self, learner: Learner) -> None:
+        """Another network from here on: what was known of single units is known no more."""
+        self.learner = learner
+        self.rates = Rates(self.trial, learner)
+        self.past = replace(self.past, extrema=None)
+
+    def remember(self, train_loss: float, validation_loss: float) -> None:
+        """What schedules may look at of an epoch that is over."""
+        self.past = replace(
+            self.past,
+            train_losses=(*self.past.train_losses, train_loss),
+            validation_losses=(*self.past.validation_losses, validation_loss),
+        )
 
     def diverged(self, train_loss: float, validation_loss: float) -> bool:
         """Whether the numbers left: not finite, or far above where they began."""

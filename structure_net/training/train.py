@@ -21,6 +21,7 @@ from structure_net.training.growing import grow
 from structure_net.training.memory import clean, reset_peaks
 from structure_net.training.observation import observed
 from structure_net.training.paused import paused, paused_file, take_up
+from structure_net.training.rates import warming
 from structure_net.training.student import Student, invalid, started
 
 
@@ -80,15 +81,19 @@ def _train_epoch(
     """One epoch of steps for all: each student's losses, and the seconds that fall to each."""
     began = time.perf_counter()
     steps = room.batches.steps
-    rates = torch.tensor([one.rates(epoch, steps) for one in students], dtype=torch.float64).t()
+    placebo = room.plan.learning_rate_control == "shuffled"
+    own = [one.rates.begin(epoch, steps, one.past, placebo=placebo) for one in students]
+    rates = torch.tensor(own, dtype=torch.float64).t()
     batches = room.batches.epoch(students[0].trial.generation, epoch)
-    losses = engine.train_steps([one.learner for one in students], batches, rates)
+    gated = warming(batches, [one.rates for one in students])
+    losses = engine.train_steps([one.learner for one in students], gated, rates)
     seconds = (time.perf_counter() - began) / len(students)
     for place, student in enumerate(students):
         # Forward 2 and backward 4 per connection and sample: three forward passes.
         samples = steps * room.plan.batch_size
         student.cost += samples * 3 * forward_flop(student.learner.network.genome)
         student.seconds += seconds
+        student.learner.optimizer.age += steps
         if epoch == 0:
             student.first_loss = float(losses[0, place])
     return list(losses.t()), seconds
@@ -120,6 +125,7 @@ def _validate(
     student.seconds += seconds
     if student.diverged(train_loss, loss):
         return student.failed(epoch, train_loss, loss)
+    student.remember(train_loss, loss)
     student.last = EpochFinished(
         **student.place,
         step=epoch + 1,
@@ -127,7 +133,8 @@ def _validate(
         train_loss=train_loss,
         validation_loss=loss,
         validation_accuracy=accuracy,
-        learning_rate=student.rates(epoch, room.batches.steps)[-1],
+        learning_rate=student.rates.last,
+        layer_rates=student.rates.of_layers,
         connections=network.connection_count,
         train_seconds=train_seconds,
         evaluate_seconds=seconds,

@@ -36,10 +36,10 @@ from structure_net.bench.machine import machine
 from structure_net.cli import main
 from structure_net.errors import RunFailedError
 from structure_net.genome import overall_density
-from structure_net.networks import build_network
+from tests.networks.residual import awake, with_blocks
 
 ALL = ["native", "csr", "dense"]
-CONTEST = Contest(competitors=2, generations=2, epochs=1, images=400)
+CONTEST = Contest(competitors=2, generations=2, epochs=2, images=400, reference_epochs=1)
 TINY = Scale(2, 2, 2, 9, 1, CONTEST, 1)
 
 
@@ -79,13 +79,18 @@ def test_a_process_that_dies_ends_the_benchmark() -> None:
 
 @pytest.mark.parametrize("normalisation", ["none", "rms"])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
-def test_the_reference_computes_what_our_network_does(normalisation: str, activation: str) -> None:
+@pytest.mark.parametrize("blocks", [False, True])
+def test_the_reference_computes_what_our_network_does(
+    normalisation: str, activation: str, blocks: bool
+) -> None:
     genome = (
         generation(1, 1)
         .genomes[0]
         .model_copy(update={"normalisation": normalisation, "activation": activation})
     )
-    network = build_network(genome, 0)
+    if blocks:
+        genome = with_blocks(genome, [(0, "two_layer"), (1, "three_layer")])
+    network = awake(genome, 0)
     ((inputs, _),) = tensors_of(Parts.draw().validation(16))
     assert_close(MaskedNetwork(network)(inputs), network(inputs), rtol=1e-4, atol=1e-5)
 
@@ -145,20 +150,20 @@ def test_the_machines_rates_are_positive() -> None:
 def test_a_tournament_and_the_same_trials_by_a_reference() -> None:
     """Same weights, batches and rates: the same accuracy on the validation part, but for a
     sample near the border."""
-    held = hold(CONTEST, 1, ALL)
+    held = hold(CONTEST, 1, ALL, learning_rate_strategies=("COSINE",))
     assert [result.trial.generation for result in held.results] == [0, 0, 1]
     assert 0 < held.start_seconds < held.seconds
     workload = held.workload
-    assert (workload.steps, workload.validation) == (held.room.batches.steps, 40)
-    seconds, accuracies = train_alike(held, strong=False, threads=1)
+    assert (workload.steps, workload.validation) == (2 * held.room.batches.steps, 40)
+    seconds, accuracies = train_alike(held, CONTEST.reference_epochs, strong=False, threads=1)
     assert seconds > 0
-    own = [result.validation_accuracy for result in held.results]
+    own = [first for first, _ in held.accuracies]
     assert accuracies == pytest.approx(own, abs=1.5 / 40)
 
 
 @pytest.mark.slow
 def test_a_tournament_without_the_native_engine() -> None:
-    held = hold(Contest(2, 1, 1, 200), 1, ["csr", "dense"])
+    held = hold(Contest(2, 1, 1, 200, 1), 1, ["csr", "dense"])
     assert {result.engine for result in held.results} <= {"csr", "dense"}
 
 

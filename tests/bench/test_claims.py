@@ -16,9 +16,9 @@ import pytest
 from structure_net.bench import Contest, Scale
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-CLAIMS = ("fallback", "generation", "memory", "single_shapes", "tournament", "workers")
+CLAIMS = ("fallback", "generation", "memory", "metrics", "single_shapes", "tournament", "workers")
 SCRIPTS = [FOLDER / f"{name}.py" for name in CLAIMS]
-TINY = Scale(1, 2, 1, 9, 1, Contest(2, 1, 1, 200), 1)
+TINY = Scale(1, 2, 1, 9, 1, Contest(2, 1, 1, 200, 1), 1)
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +66,14 @@ def test_the_other_scripts_run(name: str, capsys: pytest.CaptureFixture[str]) ->
 def test_the_script_for_memory_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert loaded(FOLDER / "memory.py").main([], (1, 2)) == 0
     assert "2 generations: " in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_script_for_metrics_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert loaded(FOLDER / "metrics.py").main(["--quick"]) == 0
+    told = capsys.readouterr().out
+    assert "full: " in told
+    assert "label_information: " in told
 
 
 @pytest.mark.slow

@@ -166,6 +166,15 @@ def test_two_processes_at_once_read_the_source_once(tmp_path: Path) -> None:
     assert log.read_text() == "read\n"
 
 
+def test_another_default_augmentation_is_not_taken_from_what_was_prepared(tmp_path: Path) -> None:
+    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        yield np.arange(80, dtype=np.uint8).reshape(20, 4), np.arange(20) % 2
+
+    for augmentation in ("none", "mixup"):
+        source = Source("s", "same", "same", chunks, augmentation=augmentation)
+        assert Dataset.open(prepare(source, tmp_path)).augmentation == augmentation
+
+
 def test_a_source_that_fails_leaves_nothing_and_leftovers_are_swept(tmp_path: Path) -> None:
     def broken() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield np.zeros((4, 2), np.uint8), np.arange(4) % 2

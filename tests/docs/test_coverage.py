@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sqlite3
 from contextlib import closing
@@ -20,7 +21,7 @@ from structure_net.datasets import datasets
 from structure_net.engine import ENGINES
 from structure_net.evolution import FITNESS, MUTATIONS, SELECTION, WEIGHTS
 from structure_net.genome import Allocation
-from structure_net.learning_rates import STRATEGIES
+from structure_net.learning_rates import ROWS, SCHEDULES, STRATEGIES
 from structure_net.schema import (
     KINDS,
     NOT_BUILT,
@@ -46,6 +47,7 @@ from tests.docs.blocks import PAGES, README, ROOT
 DOCS = ROOT / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text()
 CONCEPTS = (DOCS / "concepts.md").read_text()
+LEARNING_RATES = (DOCS / "learning-rates.md").read_text()
 RUN_DIRECTORY = (DOCS / "run-directory.md").read_text()
 
 
@@ -113,6 +115,7 @@ COMMANDS = {
     "resume": application()["resume"],
     "show": application()["show"],
     "report": application()["report"],
+    "analyse": application()["analyse"],
     "doctor": application()["doctor"],
     "config show": application()["config"]["show"],
     "config check": application()["config"]["check"],
@@ -187,6 +190,18 @@ def test_everything_that_is_not_built_is_named_in_the_readme() -> None:
 )
 def test_every_registered_name_is_explained(family: Any) -> None:
     assert [name for name in family if f"`{name}`" not in CONCEPTS] == []
+
+
+def test_every_schedule_and_strategy_stands_in_its_table_with_what_it_is() -> None:
+    told = {row[0].strip("`"): row for row in rows(LEARNING_RATES)}
+    assert told.keys() >= {*SCHEDULES, *ROWS}
+    for name, row in ROWS.items():
+        assert told[name][1].strip("`") == row
+    for name in SCHEDULES:
+        numbers = dataclasses.fields(SCHEDULES.get(name))  # type: ignore[arg-type]
+        stated = re.findall(r"`(\w+)` ([\d.]+)", told[name][3])
+        own = {field.name: getattr(SCHEDULES.get(name), field.name) for field in numbers}
+        assert {key: float(value.rstrip(".")) for key, value in stated} == own
 
 
 def test_the_weights_of_mutations_are_those_of_the_program() -> None:

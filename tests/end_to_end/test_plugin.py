@@ -29,7 +29,7 @@ OWN = [
 def forget_plugins() -> None:
     """As in a process that has loaded none."""
     for family in FAMILIES:
-        for name in ("cheap", "elite-and-luck", "thin_out", "STEPS"):
+        for name in ("cheap", "elite-and-luck", "thin_out", "STEPS", "confidence"):
             if name in family:
                 family.forget(name)
     for name in [name for name in sys.modules if name.startswith(MODULE)]:
@@ -63,6 +63,8 @@ def test_every_member_of_the_example_takes_part(plugin: Path, tmp_path: Path) ->
     for best in results(directory)["generations"][-1]["top_performers"]:
         digits = math.log10(best["active_parameters"])
         assert best["fitness"] == pytest.approx(best["validation_accuracy"] - 0.02 * digits)
+    confident = results(directory)["final_best"]["metrics"]["confidence"]["total"]
+    assert 0.1 < confident < 1
 
 
 def test_the_run_keeps_what_it_ran(plugin: Path, tmp_path: Path) -> None:

@@ -8,7 +8,15 @@ import pytest
 from scipy import stats
 
 from structure_net.evolution import World, crossover, founder, founders
-from structure_net.genome import Genome, InsertLayer, RemoveLayer, apply_edit, genome_of
+from structure_net.genome import (
+    Genome,
+    InsertLayer,
+    InsertResidualBlock,
+    RemoveLayer,
+    ResizeLayer,
+    apply_edit,
+    genome_of,
+)
 from structure_net.seeding import derive
 from tests.evolution.worlds import assert_inside, config_of
 
@@ -119,3 +127,21 @@ def test_children_of_a_population_are_whole_genomes_of_its_own_genes(inputs: int
         )
         low = wide.space.model_copy(update={"min_density": 1e-4})
         assert_inside(child, wide.model_copy(update={"space": low}), inputs, 10)
+
+
+def test_blocks_follow_the_gene_of_their_junction() -> None:
+    first = genome_of(64, [30, 20, 16], 10, [400, 120, 60, 40], base_learning_rate=0.002)
+    second = apply_edit(first, ResizeLayer(layer=1, width=21))
+    first = apply_edit(first, InsertResidualBlock(junction=0))
+    second = apply_edit(second, InsertResidualBlock(junction=1, block="three_layer"))
+    seen = set()
+    for place in range(60):
+        child = crossover(first, second, derive(place, "blocks"))
+        assert len(child.hidden[0].blocks) in (0, 1)
+        assert (child.hidden[1].width == 21) == (len(child.hidden[1].blocks) == 1)
+        assert not child.hidden[2].blocks
+        seen.add(tuple(map(len, child.blocks)))
+    assert len(seen) == 4
+    # The same insertion in two lineages is one block.
+    again = apply_edit(first, InsertResidualBlock(junction=1, block="three_layer"))
+    assert again.hidden[1].blocks[0].innovation == second.hidden[1].blocks[0].innovation

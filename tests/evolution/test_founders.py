@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from scipy import stats
 
 from structure_net.evolution import Evolution, World, founders
 from structure_net.schema import STRATEGIES as ALL_STRATEGIES
@@ -91,3 +92,23 @@ def test_two_processes_would_found_the_same_population() -> None:
     first, second = (Evolution(config, 64, 10).ask() for _ in range(2))
     assert first == second
     assert Evolution(config_of(seed=6), 64, 10).ask() != first
+
+
+def test_half_of_the_deep_founders_have_one_block_in_their_middle() -> None:
+    world = World.of(config_of(), 3072, 10)
+    genomes = founders(world, 600, derive(7, "founders"))
+    deep = [genome for genome in genomes if len(genome.hidden) >= 3]
+    blocked = [genome for genome in deep if any(genome.blocks)]
+    assert stats.binomtest(len(blocked), len(deep), 0.5).pvalue > 0.001
+    for genome in blocked:
+        middle = (len(genome.hidden) - 1) // 2
+        assert [len(behind) for behind in genome.blocks] == [
+            int(place == middle) for place in range(len(genome.hidden))
+        ]
+        (block,) = genome.blocks[middle]
+        assert block.width == min(2 * genome.hidden[middle].width, 256)
+        assert len(block.densities) == 2
+    assert not any(any(genome.blocks) for genome in genomes if len(genome.hidden) < 3)
+    without = World.of(config_of(enable_residual_blocks=False), 3072, 10)
+    plain = founders(without, 60, derive(7, "founders"))
+    assert not any(any(genome.blocks) for genome in plain)

@@ -9,9 +9,16 @@ import pytest
 from scipy import stats
 
 from structure_net.errors import InvalidGenomeError
-from structure_net.evolution import MUTATIONS, World, founders, jitter
-from structure_net.evolution.mutation import draw_operator
-from structure_net.genome import Genome, apply_edit, overall_density
+from structure_net.evolution import MUTATIONS, World, founder, founders, jitter
+from structure_net.evolution.mutation import BLOCK_MUTATIONS, draw_operator, operator_weights
+from structure_net.genome import (
+    Genome,
+    InsertResidualBlock,
+    RemoveResidualBlock,
+    ResizeLayer,
+    apply_edit,
+    overall_density,
+)
 from structure_net.seeding import derive
 from tests.evolution.worlds import assert_inside, config_of
 
@@ -50,7 +57,10 @@ def test_an_operator_stays_inside_or_is_refused(
                 continue
             passed += 1
             assert_inside(child, CONFIG, inputs, 10)
-    assert passed > refused
+    if name in BLOCK_MUTATIONS:  # at most 6 sparse layers leave little room, half have no block
+        assert passed > 100
+    else:
+        assert passed > refused
     if name in ("strategy", "activation", "normalisation", "learning_rate"):
         assert refused == 0
 
@@ -60,18 +70,20 @@ def test_jitter_scales_all_densities_by_up_to_a_fifth(parents: dict[int, list[Ge
     for place, genome in enumerate(parents[3072]):
         child = apply_edit(genome, jitter(genome, world, derive(place, "jitter")))
         assert child.architecture == genome.architecture
-        assert 0.01 - 1e-6 <= overall_density(child) <= 0.2 + 1e-6
+        assert 0.005 - 1e-6 <= overall_density(child) <= 0.2 + 1e-6
         if 0.0125 < overall_density(genome) < 0.16:
             ratios.append(overall_density(child) / overall_density(genome))
     assert 0.799 < min(ratios) < 0.83
     assert 1.17 < max(ratios) < 1.201
 
 
-SHARES = {  # of 87: the operators of the design that are built
+SHARES = {  # of 101: the operators of the design that are built
     "width": 30,
     "density": 15,
     "insert_layer": 12,
     "remove_layer": 6,
+    "add_block": 10,
+    "remove_block": 4,
     "learning_rate": 10,
     "strategy": 10,
     "activation": 2,
@@ -83,12 +95,12 @@ def test_operators_are_drawn_by_weight() -> None:
     draw = derive(1, "operators")
     counts = Counter(draw_operator(draw) for _ in range(10_000))
     assert set(counts) == set(SHARES) == set(MUTATIONS)
-    expected = [10_000 * share / 87 for share in SHARES.values()]
+    expected = [10_000 * share / 101 for share in SHARES.values()]
     assert stats.chisquare([counts[name] for name in SHARES], expected).pvalue > 0.001
 
 
 def test_a_registered_mutation_is_drawn_by_its_own_weight(registries: None) -> None:
-    MUTATIONS.register("mine", weight=0.87)(lambda genome, world, generator: None)
+    MUTATIONS.register("mine", weight=1.01)(lambda genome, world, generator: None)
     draw = derive(2, "operators")
     share = sum(draw_operator(draw) == "mine" for _ in range(4000)) / 4000
     assert abs(share - 0.5) < 4 * 0.5 / 4000**0.5
@@ -134,3 +146,48 @@ def test_width_and_rate_change_by_at_most_a_factor_of_two(
         edit = MUTATIONS.get("learning_rate")(genome, world, derive(place, "r"))
         factor = edit.base_learning_rate / genome.base_learning_rate
         assert 0.5 <= factor <= 2 or edit.base_learning_rate in (1e-4, 1e-2)
+
+
+def test_blocks_are_added_three_to_one_at_any_junction_and_removed_alike() -> None:
+    world = World.of(config_of(), 3072, 10)
+    genome = founder(world, "COSINE", derive(1, "f"), set(), [512, 256, 128, 64])
+    genome = apply_edit(genome, ResizeLayer(layer=3, width=32))
+    edits = [MUTATIONS.get("add_block")(genome, world, derive(n, "add")) for n in range(2000)]
+    added = [edit for edit in edits if isinstance(edit, InsertResidualBlock)]
+    assert len(added) == 2000
+    three = sum(edit.block == "three_layer" for edit in added)
+    assert stats.binomtest(three, 2000, 0.25).pvalue > 0.001
+    junctions = Counter(edit.junction for edit in added)
+    assert stats.chisquare([junctions[at] for at in range(4)]).pvalue > 0.001
+    grown = genome
+    for junction in (0, 2, 2):
+        grown = apply_edit(grown, InsertResidualBlock(junction=junction))
+    own = [(at, place) for at, behind in enumerate(grown.blocks) for place in range(len(behind))]
+    removed = Counter(
+        (edit.junction, edit.place)
+        for edit in (
+            MUTATIONS.get("remove_block")(grown, world, derive(n, "remove")) for n in range(2000)
+        )
+        if isinstance(edit, RemoveResidualBlock)
+    )
+    assert stats.chisquare([removed[place] for place in own]).pvalue > 0.001
+
+
+def test_no_block_where_none_may_stand() -> None:
+    world = World.of(config_of(), 3072, 10)
+    shallow = world.genome([512, 256], 0.05, 0.003, "COSINE")
+    narrow = world.genome([512, 256, 128], 0.05, 0.003, "COSINE")
+    for layer in range(3):
+        narrow = apply_edit(narrow, ResizeLayer(layer=layer, width=31))
+    off = World.of(config_of(enable_residual_blocks=False), 3072, 10)
+    deep = world.genome([512, 256, 128], 0.05, 0.003, "COSINE")
+    for own, genome in ((world, shallow), (world, narrow), (off, deep)):
+        with pytest.raises(InvalidGenomeError, match="may have a residual block"):
+            MUTATIONS.get("add_block")(genome, own, derive(0, "add"))
+    with pytest.raises(InvalidGenomeError, match="no residual block"):
+        MUTATIONS.get("remove_block")(deep, world, derive(0, "remove"))
+    grown = apply_edit(deep, InsertResidualBlock(junction=1))
+    world.check(grown)
+    with pytest.raises(InvalidGenomeError, match="not enabled"):
+        off.check(grown)
+    assert not set(operator_weights(residual_blocks=False)) & set(BLOCK_MUTATIONS)

@@ -95,22 +95,39 @@ def assert_inside(genome: Genome, config: Config, inputs: int, classes: int) -> 
     factor = math.sqrt(inputs / 3072) if inputs < 3072 else 1.0
     narrow = max(min(space.min_width, 8), round(space.min_width * factor))
     wide = max(min(space.max_width, 8), round(space.max_width * factor))
-    assert 1 <= len(widths) < config.max_layers
     assert all(narrow <= width <= wide for width in widths)
     densities = [*(layer["density"] for layer in stored["hidden"]), stored["output_density"]]
+    layers = [  # density, sources, units, fewest connections
+        (densities[layer], sources, units, units if layer == 0 else max(units, sources))
+        for layer, (sources, units) in enumerate(pairwise(ends))
+    ]
+    inside = 0
+    for gene in stored["hidden"]:
+        for block in gene.get("blocks", ()):
+            assert config.enable_residual_blocks
+            own, last = block["width"], len(block["densities"]) - 1
+            inside += own * last
+            between = [gene["width"], *[own] * last, gene["width"]]
+            layers += [
+                (density, sources, units, own)
+                for density, (sources, units) in zip(
+                    block["densities"], pairwise(between), strict=True
+                )
+            ]
+    assert 2 <= len(layers) <= config.max_layers
     counts, floors = [], []
-    for layer, (sources, units) in enumerate(pairwise(ends)):
-        count = Fraction(densities[layer]) * sources * units
+    for density, sources, units, fewest in layers:
+        count = Fraction(density) * sources * units
         counts.append(round(count))
-        floors.append(units if layer == 0 else max(units, sources))
+        floors.append(fewest)
         assert abs(count - counts[-1]) < Fraction(1, 10**6)
         assert floors[-1] <= counts[-1] <= sources * units
-    possible = sum(sources * units for sources, units in pairwise(ends))
+    possible = sum(sources * units for _, sources, units, _ in layers)
     half = 0.5 + 1e-9 * possible
     assert sum(counts) >= space.min_density * possible - half
     assert sum(counts) <= max(space.max_density * possible + half, sum(floors))
     if space.max_parameters is not None:
-        assert sum(counts) + sum(ends[1:]) <= space.max_parameters
+        assert sum(counts) + sum(ends[1:]) + inside <= space.max_parameters
     assert stored["activation"] in space.activations
     assert stored["normalisation"] in space.normalisations
     assert space.min_learning_rate <= stored["base_learning_rate"] <= space.max_learning_rate

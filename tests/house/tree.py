@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("training",),
     ("executors",),
     ("tournament",),
-    ("bench", "studies"),
+    ("analysis", "bench", "studies"),
     ("cli", "testing"),
 )
 

@@ -102,12 +102,18 @@ def test_linear_algebra_has_one_thread_inside_and_its_own_number_after(
     inside: list[int] = []
 
     def watched(probe: Probe) -> Measurement:
-        inside.extend(blas_threads())
+        inside.extend([*blas_threads(), torch.get_num_threads()])
         return Measurement(0.0)
 
     added("full", watched)
-    with threadpoolctl.threadpool_limits(2, user_api="blas"):
-        before = blas_threads()
-        measure(seen, "full")
-        assert blas_threads()[: len(before)] == before
-    assert set(inside) <= {1}
+    own = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with threadpoolctl.threadpool_limits(2, user_api="blas"):
+            before = blas_threads()
+            measure(seen, "full")
+            assert blas_threads()[: len(before)] == before
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(own)
+    assert set(inside) == {1}

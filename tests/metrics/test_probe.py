@@ -12,7 +12,7 @@ from torch.nn import functional
 from structure_net.errors import UsageError
 from structure_net.genome import ACTIVATIONS, NORMALISATIONS, Activation, Normalisation
 from structure_net.metrics import Probe, probe
-from structure_net.networks import Network, build_network
+from structure_net.networks import ACTIVATION_FUNCTIONS, Network, build_network
 from structure_net.networks.network import root_mean_square_normal
 from tests.networks.reference import genome
 
@@ -37,13 +37,19 @@ def samples(count: int = 64, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]
 def by_autograd(network: Network, inputs: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
     """d(own cross-entropy)/du: the sum over samples has the derivatives of each in its row."""
     products: list[torch.Tensor] = []
-
-    def multiply(index: int, weights: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
-        u = functional.linear(h, network.layer(index).dense(weights))
+    outputs, genes = [inputs], network.genome
+    for index, plan in enumerate(genes.plans):
+        u = functional.linear(outputs[-1], network.layer(index).dense(network.weights(index)))
         products.append(u)
-        return u
-
-    loss = functional.cross_entropy(network(inputs, multiply), labels, reduction="sum")
+        if plan.skip:
+            outputs.append(outputs[-plan.skip] + u)
+            continue
+        last = index == len(genes.plans) - 1
+        r = root_mean_square_normal(u) if genes.normalisation == "rms" and not last else u
+        z = r + network.biases(index)
+        outputs.append(z if last else ACTIVATION_FUNCTIONS[genes.activation](z))
+    assert torch.equal(outputs[-1], network(inputs))
+    loss = functional.cross_entropy(outputs[-1], labels, reduction="sum")
     return list(torch.autograd.grad(loss, products))
 
 

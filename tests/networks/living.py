@@ -20,9 +20,9 @@ def living(genome: Genome, seed: int = 0) -> tuple[Network, OptimizerState]:
     biases = draw.normal(0, 0.3, count - network.connection_count).astype(np.float32)
     with torch.no_grad():
         network.values[network.connection_count :] = torch.from_numpy(biases)
-    moments = draw.normal(0, 1, count), draw.uniform(0.1, 2, count), draw.uniform(0.5, 2, count)
-    first, second, multiplier = (vector.astype(np.float32) for vector in moments)
-    return network, OptimizerState(first, second, multiplier, STEPS)
+    moments = draw.normal(0, 1, count), draw.uniform(0.1, 2, count), draw.uniform(1, STEPS, count)
+    first, second, age = (vector.astype(np.float32) for vector in moments)
+    return network, OptimizerState(first, second, age, STEPS)
 
 
 def body_of(genome: Genome, seed: int = 0) -> Body:
@@ -30,7 +30,7 @@ def body_of(genome: Genome, seed: int = 0) -> Body:
 
 
 def numbers_at(part: Part) -> dict[tuple[int, int], tuple[float, ...]]:
-    """(unit, source) -> value, first moment, second moment, multiplier; by plain loops."""
+    """(unit, source) -> value, first moment, second moment, age; by plain loops."""
     told = {}
     for place, numbers in zip(part.places.tolist(), part.numbers.T.tolist(), strict=True):
         told[divmod(place, part.sources)] = tuple(numbers)
@@ -39,11 +39,17 @@ def numbers_at(part: Part) -> dict[tuple[int, int], tuple[float, ...]]:
 
 
 def guaranteed(body: Body) -> bool:
-    """No unit without source, no hidden source without unit, no place twice, in order."""
+    """No unit without source, no hidden source without unit, no place twice, in order; what a skip
+    feeds, or leads on from, needs nothing else."""
+    plans = body.genome.plans
     for layer, part in enumerate(body.parts):
         pairs = [divmod(place, part.sources) for place in part.places.tolist()]
-        if sorted(set(pairs)) != pairs or {unit for unit, _ in pairs} != set(range(part.units)):
+        into, out_of = {unit for unit, _ in pairs}, {source for _, source in pairs}
+        opens = any(plan.skip and layer == last - plan.skip + 1 for last, plan in enumerate(plans))
+        if sorted(set(pairs)) != pairs:
             return False
-        if layer > 0 and {source for _, source in pairs} != set(range(part.sources)):
+        if into != set(range(part.units)) and not plans[layer].skip:
+            return False
+        if layer > 0 and not opens and out_of != set(range(part.sources)):
             return False
     return True

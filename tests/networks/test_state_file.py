@@ -29,7 +29,7 @@ def test_it_comes_back_to_the_bit(saved: Path) -> None:
     again, remembered = load_alive(saved)
     assert torch.equal(again.values, network.values)
     assert remembered.steps == state.steps
-    for name in ("first_moment", "second_moment", "multiplier"):
+    for name in ("first_moment", "second_moment", "age"):
         one, other = getattr(remembered, name), getattr(state, name)
         assert one.tobytes() == other.tobytes()
         assert one.flags.writeable

@@ -27,7 +27,7 @@ from structure_net.genome import (
 )
 from structure_net.networks import Body, edited, load_network, reshaped, save_network
 from structure_net.networks.fitting import absent_places, fitted
-from structure_net.networks.parts import MULTIPLIER, SECOND, VALUE, Part, unknown
+from structure_net.networks.parts import AGE, SECOND, VALUE, Part, unknown
 from structure_net.networks.surgery import utility
 from structure_net.seeding import derive
 from tests.networks.living import STEPS, body_of, guaranteed, living, numbers_at
@@ -102,7 +102,7 @@ def test_the_network_is_that_of_the_edited_genome(start: Genome, edit: Edit) -> 
         assert vector.shape == (sum(expected.counts) + sum(expected.architecture[1:]),)
         assert np.isfinite(vector).all()
     assert (state.second_moment > 0).all()
-    assert (state.multiplier > 0).all()
+    assert (state.age >= 0).all()
 
 
 @pytest.mark.parametrize("edit", EXACT, ids=named)
@@ -118,7 +118,7 @@ def test_edits_of_training_alone_change_no_number(edit: Edit) -> None:
     assert torch.equal(network.values, before[0].values)
     assert (state.first_moment == before[1].first_moment).all()
     assert (state.second_moment == before[1].second_moment).all()
-    assert (state.multiplier == before[1].multiplier).all()
+    assert (state.age == before[1].age).all()
 
 
 @pytest.mark.parametrize(
@@ -141,9 +141,9 @@ def test_what_stays_keeps_value_moments_and_rate_to_the_bit(edit: Edit) -> None:
         assert len(stayed) == min(len(before), len(now))
         assert all(before[place] == now[place] for place in stayed)
         for place in now.keys() - stayed:
-            value, first, _, multiplier = now[place]
+            value, first, _, age = now[place]
             widened = place[0] >= old.units  # a new unit's incoming weights are drawn
-            assert (first, multiplier) == (0.0, 1.0)
+            assert (first, age) == (0.0, 0.0)
             assert (value == 0.0) != widened
         assert (new.biases[:, : old.units] == old.biases).all()
 
@@ -308,7 +308,7 @@ def test_the_tightest_room_moves_connections_rather_than_cutting_a_unit_off() ->
     assert len(tight.places) == 4
     assert guaranteed(body)
     assert (tight.numbers[VALUE] == 0).sum() >= 2
-    assert (tight.numbers[MULTIPLIER] == 1).all()
+    assert (tight.numbers[AGE] == 0).all()
 
 
 def test_absent_places_are_all_equally_likely() -> None:

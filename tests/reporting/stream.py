@@ -21,6 +21,7 @@ from structure_net.schema import (
     GrowthRecord,
     Measured,
     MemoryCleaned,
+    MetricFacts,
     MetricsLevel,
     MetricsMeasured,
     MicroBatchReduced,
@@ -41,6 +42,14 @@ from structure_net.schema import (
     TrialStopped,
 )
 
+METRICS = {
+    "firing_rate": MetricFacts(
+        group="activity", unit="share", low=0, high=1, better=None, meaning="How often units fire."
+    ),
+    "saturated_fraction": MetricFacts(
+        group="activity", unit="share", low=0, high=1, better="lower", meaning="Flat <units>."
+    ),
+}
 CRITERIA = (
     "System Integration",
     "Scalability",
@@ -96,6 +105,7 @@ def tournament_started(name: str = "digits", **environment: Any) -> TournamentSt
         ),
         without=("growth", "residual blocks"),
         plugins=(PluginFile(name="mine.py", sha256="ef" * 32),),
+        metrics=METRICS,
         package_version="0.1.0",
         execution={"workers": 2},
         environment=environment,

@@ -17,17 +17,38 @@ from hypothesis import strategies as st
 from structure_net.reporting import report_page, results_of
 from structure_net.reporting.markup import SORTING
 from structure_net.reporting.words import clean
-from structure_net.schema import Event, GenerationFinished, TrialFinished, resolve
+from structure_net.schema import (
+    Event,
+    GenerationFinished,
+    MetricsMeasured,
+    TournamentStarted,
+    TrialFinished,
+    resolve,
+)
 from structure_net.store import History, replay
 from tests.reporting import stream
 from tests.reporting.pages import Element, Read, read
 
 HOSTILE = "\"'><script>alert(1)</script><img src=http://a.example/b onerror=c>&amp;\x1b[31m</svg>"
 TAGS = {
-    *("html", "head", "meta", "title", "style", "body", "script", "h1", "h2", "p", "ul", "li"),
+    *(
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "script",
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "ul",
+        "li",
+    ),
     *("dl", "dt", "dd", "div", "section", "table", "thead", "tbody", "tr", "th", "td", "strong"),
     *("pre", "code", "figure", "svg", "path", "polyline", "polygon", "circle", "text", "details"),
-    *("summary", "sup"),
+    *("summary", "sup", "figcaption"),
 }
 
 
@@ -93,6 +114,9 @@ def assert_shown(one: Element) -> None:
     """The first number of the text is the value, rounded in its last digit."""
     found = re.match(r"(-?[\d,]+(?:\.(\d+))?(?:e[-+]\d+)?)", one.text)
     if isinstance(one.value, str | list):
+        return
+    if isinstance(one.value, dict):
+        assert one.text == f"undetermined: {one.value['undetermined']}"
         return
     assert found is not None, one.text
     shown, place = float(found[1].replace(",", "")), one.attributes["data-field"]
@@ -298,3 +322,36 @@ def test_ten_thousand_trials_fit_and_what_is_left_out_is_said() -> None:
     assert "the latest 60 are shown, 8,940 are left out" in page.page.text
     assert "The first 100 are shown, the results file has all." in page.page.text
     assert len(page.table("generations")) == 200
+
+
+def test_the_champions_metrics_are_in_the_page_by_group() -> None:
+    page = page_of(stream.whole_run())
+    rows = {row[0].text: row for row in page.table("metrics-activity")}
+    assert rows.keys() == {"firing_rate", "saturated_fraction"}
+    rate, flat = rows["firing_rate"], rows["saturated_fraction"]
+    meanings = [one.meaning for one in stream.METRICS.values()]
+    assert [one.text for one in rate] == [
+        "firing_rate",
+        "0.4",
+        "share",
+        "0.5 0.3",
+        "-",
+        meanings[0],
+    ]
+    assert rate[1].value == 0.4
+    assert flat[1].text == "undetermined: only units with tanh saturate"
+    assert [flat[4].text, flat[5].text] == ["lower", meanings[1]]
+    labels = [one.attributes.get("aria-label", "") for one in page.page.all("svg")]
+    assert sum("by the share of samples on which they fire" in label for label in labels) == 2
+
+
+def test_without_metrics_or_declarations_the_page_says_what_it_can() -> None:
+    events = stream.whole_run()
+    bare = [event for event in events if not isinstance(event, MetricsMeasured)]
+    assert "Inside the champion" not in page_of(bare).page.text
+    undeclared = [
+        event.model_copy(update={"metrics": {}}) if isinstance(event, TournamentStarted) else event
+        for event in events
+    ]
+    names = {row[0].text for row in page_of(undeclared).table("metrics-other")}
+    assert names == {"firing_rate", "saturated_fraction"}

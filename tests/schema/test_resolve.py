@@ -165,8 +165,8 @@ def test_bounds_of_the_space_are_given_flat_or_whole() -> None:
             "P).",
         ),
         (
-            {"space.min_width": 5000},
-            "space.min_width is 5000, above space.max_width which is 4096; lower the first or "
+            {"space.min_width": 9000},
+            "space.min_width is 9000, above space.max_width which is 8192; lower the first or "
             "raise the second (space.min_width from P).",
         ),
     ],

@@ -153,7 +153,7 @@ def test_another_configuration_in_the_same_directory_is_refused(
     compare("c", "--seeds", "0", "--generations", "2")
     other = ["--seeds", "0", "--generations", "2", "--weight-decay", "0.5"]
     assert main(["compare", "--quick", *OPTIONS, *SIZES, "--out", "c", *other]) == 2
-    assert "weight_decay = 0.0001, and this study asks for 0.5" in capsys.readouterr().err
+    assert "weight_decay = 0.1, and this study asks for 0.5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_an_unedited_child_is_its_parent_to_the_bit(tmp_path: Path) -> None:
         list(train(Cohort(engine="csr", trials=PARENTS[:1], attempts=(1,)), own))
     parent, begun = ended[0].learner, own.learner(child())
     assert torch.equal(begun.network.values, parent.network.values)
-    for name in ("first_moment", "second_moment", "multiplier"):
+    for name in ("first_moment", "second_moment", "age"):
         assert torch.equal(getattr(begun.optimizer, name), getattr(parent.optimizer, name))
     assert begun.optimizer.steps == parent.optimizer.steps == EPOCHS * own.batches.steps
     with torch.no_grad():

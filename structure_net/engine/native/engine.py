@@ -119,21 +119,27 @@ class _Bound:
             ends = np.concatenate([[0], np.cumsum(connections.fan_out)]).astype(np.int32)
             units = connections.rows[order].astype(np.int32)
             view.sources, view.units = connections.sources, connections.units
-            view.normalised = int(normalised and index < len(network.layers) - 1)
+            plan = network.genome.plans[index]
+            view.skip = plan.skip
+            view.normalised = int(normalised and not plan.skip and index < len(network.layers) - 1)
             view.row_pointers = self._at(connections.row_pointers)
             view.columns = self._at(_padded(connections.columns))
             view.source_pointers, view.source_units = self._at(ends), self._at(_padded(units))
             view.source_order = self._at(order)
             view.weights, view.biases = weights, biases
-            weights, biases = weights + len(order), biases + connections.units
-        hidden = [gene.width for gene in network.genome.hidden]
-        # Two matrices a layer, two of the widest, the logits, one row of scales a layer.
-        rows = 2 * sum(hidden) + 2 * max(hidden, default=0) + network.genome.classes + len(hidden)
+            weights, biases = weights + len(order), biases + plan.biases
+        hidden = [plan.units for plan in network.genome.plans[:-1]]
+        # What a block's sum was derived by stays until the way back has passed the block.
+        spares = 3 if any(network.genome.blocks) else 2
+        # Two matrices a layer, two or three of the widest, the logits, one row of scales a layer.
+        rows = 2 * sum(hidden) + spares * max(hidden, default=0) + network.genome.classes
+        rows += len(hidden)
         self._first = network.layer(0).connections
         self._quads: Quads | None = None
         self._scratch = aligned(rows * LARGEST_BLOCK, np.float32)
         self._network = NetworkView(
             layer_count=len(network.layers),
+            spares=spares,
             activation=ACTIVATIONS.index(network.genome.activation),
             layers=ctypes.addressof(self._layers),
             gradient=self._gradient.ctypes.data,

@@ -21,6 +21,9 @@ extern "C" {
 struct sn_layer {
     int32_t sources, units;
     int32_t normalised;              // 1: over its units, between the products and the biases
+    // Above 0 it ends a residual block: no biases and no activation, but the output of the layer so
+    // many places before it is added to the products.
+    int32_t skip;
     const int32_t *row_pointers;     // [units + 1]
     const int32_t *columns;          // [connections + AHEAD] source of each
     const int32_t *source_pointers;  // [sources + 1] the same connections by source
@@ -42,6 +45,7 @@ struct sn_quads {
 struct sn_network {
     int32_t layer_count;
     int32_t activation;  // 0 relu, 1 leaky_relu, 2 gelu, 3 silu, 4 tanh
+    int32_t spares;      // matrices for derivatives: 2, with residual blocks 3
     const sn_layer *layers;
     float *values, *gradient, *first_moment, *second_moment;
     const float *multiplier;
@@ -197,10 +201,12 @@ inline float start_of(const sn_layer &layer, const sn_network &net, int unit) {
 }
 
 // Where one layer's results go. `kept` is the same memory as `activated` unless z must be kept;
-// kind < 0 is the output layer, whose z are the logits, or one that is normalised first.
+// kind < 0 is the output layer, whose z are the logits, one that is normalised first, or one that
+// ends a block.
 struct results {
     float *kept, *activated;
     int kind;
+    const float *entered;  // what the residual block was given that the layer ends
     inline void put(int64_t place, floats z) const {
         if (kind < 0) {
             store(kept + place, z);
@@ -225,7 +231,11 @@ template <int G>
 void forward(const sn_layer &layer, const sn_network &net, const float *in, results out) {
     for (int unit = 0; unit < layer.units; ++unit) {
         floats sums[4 * G];
-        for (auto &partial : sums) partial = all(start_of(layer, net, unit));
+        if (out.entered)
+            for (int v = 0; v < 4 * G; ++v)
+                sums[v] = load(out.entered + (int64_t)unit * G * GROUP + v * LANES);
+        else
+            for (auto &partial : sums) partial = all(start_of(layer, net, unit));
         for (int at = layer.row_pointers[unit]; at < layer.row_pointers[unit + 1]; ++at) {
             const floats weight = all(net.values[layer.weights + at]);
             const float *row = in + (int64_t)layer.columns[at] * G * GROUP;
@@ -315,9 +325,10 @@ inline float take(const float *dz, floats *d) {
     return sum(total);
 }
 
-// A normalised layer's biases have theirs already: behind the norm dz is that of the products.
+// A normalised layer's biases have theirs already: behind the norm dz is that of the products. One
+// that ends a block has none.
 inline void add_bias_gradient(const sn_layer &layer, const sn_network &net, int unit, float sum) {
-    if (!layer.normalised) net.gradient[layer.biases + unit] += sum;
+    if (!layer.normalised && !layer.skip) net.gradient[layer.biases + unit] += sum;
 }
 
 // gradient[connection] += sum over samples of dz[unit] * input[source]
@@ -620,13 +631,18 @@ void gradient_raw(const sn_layer &layer, const sn_network &net, const uint8_t *i
 #endif
 
 // dz of the layer before = (sum over consumers of weight * dz[unit]) * slope; without the slope where
-// `through`: the layer before is normalised and takes it into account itself
+// `through`: the layer before is normalised and takes it into account itself, or has no activation.
+// `around` is what came back by the skip, where the layer begins a residual block.
 template <int G>
 void backward(const sn_layer &layer, const sn_network &net, const float *dz, const float *kept,
-              float *dz_before, bool through) {
+              float *dz_before, bool through, const float *around) {
     for (int source = 0; source < layer.sources; ++source) {
         floats sums[4 * G];
-        for (auto &partial : sums) partial = floats{};
+        if (around)
+            for (int v = 0; v < 4 * G; ++v)
+                sums[v] = load(around + (int64_t)source * G * GROUP + v * LANES);
+        else
+            for (auto &partial : sums) partial = floats{};
         const int end = layer.source_pointers[source + 1];
         for (int at = layer.source_pointers[source]; at < end; ++at) {
             const floats weight = all(net.values[layer.weights + layer.source_order[at]]);
@@ -710,6 +726,7 @@ struct places {
     int64_t width;
     int last() const { return net.layer_count - 1; }
     bool two(int layer) const {
+        if (net.layers[layer].skip) return false;
         return keeps_argument(net.activation) || net.layers[layer].normalised;
     }
     float *kept(int layer) const {
@@ -727,10 +744,12 @@ struct places {
             if (net.layers[l].units > widest) widest = net.layers[l].units;
         return logits() + width * (net.layers[last()].units + which * widest);
     }
-    float *scales(int layer) const { return spare(2) + width * layer; }
+    float *scales(int layer) const { return spare(net.spares) + width * layer; }
     results of(int layer) const {
-        if (layer == last() || net.layers[layer].normalised) return {kept(layer), nullptr, -1};
-        return {kept(layer), activated(layer), net.activation};
+        const int skip = net.layers[layer].skip;
+        if (skip) return {kept(layer), nullptr, -1, activated(layer - skip)};
+        if (layer == last() || net.layers[layer].normalised) return {kept(layer), nullptr, -1, nullptr};
+        return {kept(layer), activated(layer), net.activation, nullptr};
     }
 };
 
@@ -796,15 +815,26 @@ double train_block(const sn_network &net, const sn_block &block, float scale,
     int64_t correct = 0;
     const double loss = loss_of(at.logits(), net.layers[last].units, block, scale, &correct);
     const float *dz = at.logits();
+    int own = -1, held = -1, opens = -1;  // the spare of dz, that of a block's sum; its first layer
     for (int l = last; l > 0; --l) {
-        float *dz_before = at.spare(l & 1);
+        if (net.layers[l].skip) {
+            held = own;
+            opens = l - net.layers[l].skip + 1;
+        }
+        int next = 0;
+        while (next == own || next == held) ++next;
+        float *dz_before = at.spare(next);
+        const float *around = l == opens ? at.spare(held) : nullptr;
         const bool normalised = net.layers[l - 1].normalised;
-        backward<G>(net.layers[l], net, dz, at.kept(l - 1), dz_before, normalised);
+        const bool through = normalised || net.layers[l - 1].skip;
+        backward<G>(net.layers[l], net, dz, at.kept(l - 1), dz_before, through, around);
         if (normalised)
             denormalise<G>(net.layers[l - 1], net, at.kept(l - 1), at.activated(l - 1),
                            at.scales(l - 1), dz_before);
         gradient<G>(net.layers[l], net, at.activated(l - 1), dz, update);
         dz = dz_before;
+        own = next;
+        if (around) held = opens = -1;
     }
     if (net.raw) gradient_raw<G>(net.layers[0], net, (const uint8_t *)block.inputs, dz, update);
     else gradient<G>(net.layers[0], net, (const float *)block.inputs, dz, update);
@@ -898,7 +928,7 @@ static void forward_any(const sn_network &net, const sn_block &block) {
 
 template <int G>
 static void first_block(const sn_network &net, const sn_layer &layer, const sn_block &block) {
-    const results out{net.scratch, nullptr, -1};
+    const results out{net.scratch, nullptr, -1, nullptr};
     if (net.raw) forward_raw<G>(layer, net, (const uint8_t *)block.inputs, out);
     else forward<G>(layer, net, (const float *)block.inputs, out);
 }

@@ -24,6 +24,7 @@ class LayerView(ctypes.Structure):
         ("sources", ctypes.c_int32),
         ("units", ctypes.c_int32),
         ("normalised", ctypes.c_int32),
+        ("skip", ctypes.c_int32),
         ("row_pointers", ctypes.c_void_p),
         ("columns", ctypes.c_void_p),
         ("source_pointers", ctypes.c_void_p),
@@ -38,6 +39,7 @@ class NetworkView(ctypes.Structure):
     _fields_ = (
         ("layer_count", ctypes.c_int32),
         ("activation", ctypes.c_int32),
+        ("spares", ctypes.c_int32),
         ("layers", ctypes.c_void_p),
         ("values", ctypes.c_void_p),
         ("gradient", ctypes.c_void_p),

@@ -47,29 +47,43 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Skip:
+    """`count` rows of a level from `start`, which end residual blocks: the rows from `source` of
+    the outputs of the level `back` before it are added to their products."""
+
+    back: int
+    source: int
+    start: int
+    count: int
+
+
+@dataclass(frozen=True)
 class Level:
-    """`hidden` of the `rows` go through an activation, in `runs` (activation, first, end); the rest
-    are logits. `row` is the number of the first row among those of all levels, `blocks` are those
-    that are normalised before."""
+    """`hidden` of the `rows` go through an activation, in `runs` (activation, None where residual
+    blocks end, first, end); the rest are logits. `row` is the number of the first row among those
+    of all levels, `blocks` are those that are normalised before."""
 
     groups: tuple[Group, ...]
     rows: int
     hidden: int
     row: int
-    runs: tuple[tuple[Activation, int, int], ...]
+    runs: tuple[tuple[Activation | None, int, int], ...]
     blocks: tuple[Block, ...]
+    skips: tuple[Skip, ...]
 
 
 @dataclass(frozen=True)
 class Seat:
     """A sparse layer of one network: connection (unit, source) has the cell
     corner + unit * stride + source; its biases are rows `row` onwards of all levels', and are added
-    behind the normalisation of a layer that has one, else within the product."""
+    behind the normalisation of a layer that has one, else within the product. There are `biases` of
+    them."""
 
     corner: int
     stride: int
     row: int
     normalised: bool
+    biases: int
 
 
 @dataclass(frozen=True)
@@ -99,7 +113,7 @@ def padded(width: int, granule: int) -> int:
 def lay_out(genomes: Sequence[Genome], granule: int) -> Layout:
     """The layout of a stack; all genomes have the same inputs and classes."""
     widths = [
-        (one.inputs, *(padded(gene.width, granule) for gene in one.hidden), one.classes)
+        (one.inputs, *(padded(plan.units, granule) for plan in one.plans[:-1]), one.classes)
         for one in genomes
     ]
     seats: list[list[Seat]] = [[] for _ in genomes]
@@ -107,6 +121,7 @@ def lay_out(genomes: Sequence[Genome], granule: int) -> Layout:
     order: list[int] = []
     # The inputs of every network are the same rows below the first level.
     below = dict.fromkeys(range(len(genomes)), 0)
+    passed = [below]  # where each network begins, in the inputs and in each level so far
     cells = row = place = 0
     for depth in range(max(map(len, widths)) - 1):
         here = _ordered(genomes, widths, depth)
@@ -119,16 +134,21 @@ def lay_out(genomes: Sequence[Genome], granule: int) -> Layout:
             for one in members:
                 corner = cells + (starts[one] - group.start) * group.sources
                 normalised = _is_normalised(genomes[one], depth)
-                seats[one].append(Seat(corner, group.sources, row + starts[one], normalised))
+                biases = genomes[one].bias_counts[depth]
+                seats[one].append(
+                    Seat(corner, group.sources, row + starts[one], normalised, biases)
+                )
             size = group.count * group.units * group.sources
             cells += -(-size // ALIGNMENT) * ALIGNMENT
         lasting = [one for one in here if len(widths[one]) > depth + 2]
         order += here[len(lasting) :]
         hidden = ends[len(lasting)]
-        runs = _runs(genomes, starts, lasting, hidden)
+        runs = _runs(genomes, starts, lasting, depth, hidden)
         blocks = _blocks(genomes, widths, starts, depth, place)
         place += sum(len(block.widths) for block in blocks)
-        levels.append(Level(tuple(groups), ends[-1], hidden, row, runs, blocks))
+        passed.append(starts)
+        skips = _skips(genomes, widths, passed)
+        levels.append(Level(tuple(groups), ends[-1], hidden, row, runs, blocks, skips))
         below, row = starts, row + ends[-1]
     return Layout(tuple(levels), tuple(map(tuple, seats)), cells, row, tuple(order))
 
@@ -157,7 +177,7 @@ def _ordered(genomes: Sequence[Genome], widths: Sequence[tuple[int, ...]], depth
     def key(network: int) -> tuple[object, ...]:
         own, genome = widths[network], genomes[network]
         shape = own[depth : depth + 2] if depth else ()
-        functions = genome.activation, genome.normalisation
+        functions = str(_activation(genome, depth)), _is_normalised(genome, depth)
         return len(own) == depth + 2, shape, functions, own[depth + 1 :], network
 
     return sorted((one for one, own in enumerate(widths) if len(own) > depth + 1), key=key)
@@ -176,18 +196,51 @@ def _shared(widths: Sequence[tuple[int, ...]], here: Sequence[int], depth: int) 
 
 
 def _runs(
-    genomes: Sequence[Genome], starts: dict[int, int], hidden: Sequence[int], end: int
-) -> tuple[tuple[Activation, int, int], ...]:
+    genomes: Sequence[Genome],
+    starts: dict[int, int],
+    hidden: Sequence[int],
+    depth: int,
+    end: int,
+) -> tuple[tuple[Activation | None, int, int], ...]:
     """Neighbours of one activation; `end` is the end of the hidden rows."""
-    runs: list[tuple[Activation, int]] = []
-    for activation, members in groupby(hidden, lambda one: genomes[one].activation):
+    runs: list[tuple[Activation | None, int]] = []
+    for activation, members in groupby(hidden, lambda one: _activation(genomes[one], depth)):
         runs.append((activation, starts[next(members)]))
     ends = [first for _, first in [*runs, ("", end)]][1:]
     return tuple((*run, stop) for run, stop in zip(runs, ends, strict=True))
 
 
+def _activation(genome: Genome, depth: int) -> Activation | None:
+    return None if genome.plans[depth].skip else genome.activation
+
+
 def _is_normalised(genome: Genome, depth: int) -> bool:
-    return genome.normalisation == "rms" and depth < len(genome.hidden)
+    hidden = depth < len(genome.plans) - 1 and not genome.plans[depth].skip
+    return genome.normalisation == "rms" and hidden
+
+
+def _skips(
+    genomes: Sequence[Genome],
+    widths: Sequence[tuple[int, ...]],
+    passed: Sequence[dict[int, int]],
+) -> tuple[Skip, ...]:
+    """Those of the last level of `passed`; neighbours there that are neighbours before are one."""
+    depth, skips = len(passed) - 2, list[Skip]()
+    for one, start in passed[-1].items():
+        back = genomes[one].plans[depth].skip
+        if not back:
+            continue
+        skip = Skip(back, passed[-1 - back][one], start, widths[one][depth + 1])
+        last = skips[-1] if skips else None
+        if last and (last.back, last.source + last.count, last.start + last.count) == (
+            back,
+            skip.source,
+            start,
+        ):
+            skips[-1] = Skip(back, last.source, last.start, last.count + skip.count)
+        else:
+            skips.append(skip)
+    return tuple(skips)
 
 
 def _blocks(
@@ -206,7 +259,7 @@ def _blocks(
     for (normalised, units), members in groupby(starts, size):
         if normalised:
             here = list(members)
-            own = tuple(genomes[one].hidden[depth].width for one in here)
+            own = tuple(genomes[one].plans[depth].units for one in here)
             blocks.append(Block(own, units, starts[here[0]], place))
             place += len(own)
     return tuple(blocks)

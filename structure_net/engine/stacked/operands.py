@@ -33,6 +33,7 @@ class Operands:
         self._state = state
         self._levels = layout.levels
         self._checkpointing = checkpointing
+        self._skipping = any(level.skips for level in layout.levels)
         device = state.values.device
         networks = [one.network for one in state.learners]
         self._places = cell_places(networks, layout, state.starts, state.length).to(device)
@@ -113,15 +114,22 @@ class Operands:
     ) -> tuple[list[Tensor], list[Tensor | None], list[list[Tensor]]]:
         """Each level's z [rows, samples], its activations unless they are computed again, and the
         factors of its normalisations."""
-        arguments, values, factors = [], [], []
+        arguments: list[Tensor] = []
+        values, factors = [], []
         h: Tensor = inputs.t()
+        outputs = [h] if self._skipping else []  # of each level so far, where some are read again
         for level in self._levels:
             z = inputs.new_empty(level.rows, len(inputs))
             for group, own in zip(level.groups, self._taken(level, h), strict=True):
                 biases = _part(self._of(level, self._biases[0]), group)
                 torch.baddbmm(biases, _matrices(self._operand, group), own, out=_part(z, group))
+            for skip in level.skips:
+                entered = outputs[-skip.back][skip.source : skip.source + skip.count]
+                z[skip.start : skip.start + skip.count].add_(entered)
             factors.append(normalise(level, z, self._of(level, self._biases[1]), self._shares))
             h = _activated(level, z)
+            if self._skipping:
+                outputs.append(h)
             arguments.append(z)
             values.append(None if self._checkpointing else h)
         return arguments, values, factors
@@ -137,14 +145,23 @@ class Operands:
         """Fills the gradients of all matrices and biases, last level first."""
         end = len(logits)
         above = h = logits.new_empty(0, len(inputs))
+        # What comes back by skips to the outputs of earlier levels: level, row, slopes.
+        around: list[tuple[int, int, Tensor]] = []
         for index in reversed(range(len(self._levels))):
             level, z = self._levels[index], arguments.pop()
             values.pop()
+            for target, row, sent in around:
+                if target == index:
+                    above[row : row + len(sent)].add_(sent)
             ended = (level.rows - level.hidden) // len(self._classes)
             own_logits, end = logits[end - ended : end], end - ended
             slopes = list(_slopes(level, above, z, h))
             slope = _joined([*slopes, own_logits.reshape(-1, len(inputs))])
             torch.sum(slope, 1, dtype=torch.float32, out=self._of(level, self._bias_gradient))
+            around += [
+                (index - skip.back, skip.source, slope[skip.start : skip.start + skip.count])
+                for skip in level.skips
+            ]
             biases = self._of(level, self._biases[1])
             slopes_before(level, slope, z, biases, factors.pop(), self._shares)
             if index:
@@ -198,7 +215,10 @@ def _part(rows: Tensor, group: Group) -> Float[Tensor, "count units samples"]:
 
 
 def _activated(level: Level, z: Tensor) -> Float[Tensor, "hidden samples"]:
-    parts = [ACTIVATION_FUNCTIONS[name](z[first:end]) for name, first, end in level.runs]
+    parts = [
+        z[first:end] if name is None else ACTIVATION_FUNCTIONS[name](z[first:end])
+        for name, first, end in level.runs
+    ]
     return _joined([*parts, z[:0]])
 
 
@@ -211,4 +231,5 @@ def _joined(parts: list[Tensor]) -> Float[Tensor, "rows samples"]:
 def _slopes(level: Level, above: Tensor, z: Tensor, h: Tensor) -> Iterator[Tensor]:
     for name, first, end in level.runs:
         rows = slice(first, end)
-        yield SLOPES[name](above[rows], z[rows], h[rows])
+        own = above[rows]
+        yield own if name is None else SLOPES[name](own, z[rows], h[rows])

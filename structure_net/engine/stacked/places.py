@@ -27,9 +27,9 @@ def cell_places(
         for index, seat in enumerate(seats):
             layer = network.layer(index)
             pieces.append(seat.corner + layer.rows.cpu() * seat.stride + layer.columns.cpu())
-        for index, seat in enumerate(seats):
+        for seat in seats:
             first = layout.cells + seat.row + (layout.rows if seat.normalised else 0)
-            pieces.append(torch.arange(first, first + network.layer(index).units))
+            pieces.append(torch.arange(first, first + seat.biases))
         padding = end - start - network.values.numel()
         pieces.append(torch.arange(spare, spare + padding))
         spare += padding
@@ -44,6 +44,6 @@ def bias_places(
     for network, seats, start in zip(networks, layout.seats, starts, strict=True):
         first = start + network.connection_count
         positions.append(torch.arange(first, start + network.values.numel()))
-        for index, seat in enumerate(seats):
-            rows.append(seat.row + torch.arange(network.layer(index).units))
+        for seat in seats:
+            rows.append(seat.row + torch.arange(seat.biases))
     return torch.cat(positions), torch.cat(rows)

@@ -12,6 +12,7 @@ from structure_net.reporting.report.failures import failures
 from structure_net.reporting.report.front import front
 from structure_net.reporting.report.generations import generations
 from structure_net.reporting.report.lineage import lineage
+from structure_net.reporting.report.metrics import metrics
 from structure_net.reporting.report.notes import notes
 from structure_net.reporting.report.operators import operators
 from structure_net.reporting.report.population import population
@@ -38,7 +39,7 @@ def report_page(history: History, name: str) -> str:
     parts = [top, _standing(view)]
     if history.results:
         parts += [beside(what_ran(view), champion(view)), beside(generations(view), front(view))]
-        parts += [population(view), lineage(view), operators(view)]
+        parts += [metrics(view), population(view), lineage(view), operators(view)]
     else:
         parts.append(what_ran(view))
     return document(title, [*parts, failures(view), notes(view)], SORTING)

@@ -1,0 +1,203 @@
+"""The learning rates of one trial on its way: paces step by step, multipliers epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from structure_net.engine import Batch, Learner
+from structure_net.learning_rates import (
+    LOWEST_RATE,
+    LayerState,
+    Learnt,
+    Moment,
+    NewbornWarmUp,
+    Past,
+    multipliers,
+    paces_alone,
+    paces_of,
+    shuffled,
+    strategy_of,
+)
+from structure_net.schema import Trial
+from structure_net.seeding import derive
+
+DIGITS = 6  # of a rate in the record
+
+
+class Rates:
+    """What the trial's strategy makes of its base rate. `begin` writes the multipliers of an epoch;
+    `last` is the base rate x pace of its last step, `of_layers` the mean rate of each layer there,
+    `newborn` the connections that still warm up, None where there are none."""
+
+    def __init__(self, trial: Trial, learner: Learner) -> None:
+        self.schedules = strategy_of(trial.genome.strategy)
+        self.last = 0.0
+        self.of_layers: tuple[float, ...] = ()
+        self._trial, self._learner = trial, learner
+        own = [one for one in self.schedules if isinstance(one, NewbornWarmUp)]
+        self._paces = paces_of(self.schedules)
+        self._warm_up = own[0] if own else NewbornWarmUp()
+        self.newborn: Newborn | None = None
+        self._all_one = True  # as the optimizer makes its multipliers
+
+    def begin(self, epoch: int, steps: int, past: Past, *, placebo: bool) -> list[float]:
+        """Base rate x pace at each of the `steps` steps of an epoch, with the multipliers of its
+        connections set; as a `placebo` they are shuffled."""
+        trial = self._trial
+        base, epochs = trial.genome.base_learning_rate, trial.epochs
+        rates = []
+        for step in range(steps):
+            progress = (epoch * steps + step) / (epochs * steps)
+            moment = Moment(progress, epoch + step / steps, epochs, steps, past)
+            rates.append(base * math.prod(one(moment) for one in self._paces))
+        self.last = rates[-1]
+        done = epoch * steps
+        flat = None
+        if not paces_alone(self.schedules):
+            layers = self._layers(done, steps)
+            moment = Moment(epoch / epochs, float(epoch), epochs, steps, past, layers)
+            found = multipliers(self.schedules, moment)
+            if placebo:
+                found = shuffled(found, derive(trial.seed, "placebo", epoch))
+            flat = found.flat(self._learner.network.genome.bias_counts)
+        self._set(flat, done, min(rates))
+        self.of_layers = self._means(flat)
+        return rates
+
+    def _set(self, flat: Float[np.ndarray, " values"] | None, done: int, lowest: float) -> None:
+        """Write the multipliers. Where one is exactly 0, the optimizer's lower limit would lift it:
+        then the others are kept above that limit here, at the epoch's lowest rate."""
+        optimizer = self._learner.optimizer
+        born = np.flatnonzero(self._grown(done))
+        ages = optimizer.age.numpy()[born]
+        warming = self._warm_up.at(ages) < 1.0
+        born, ages = born[warming], ages[warming]
+        frozen = len(born) > 0 or (flat is not None and not flat.all())
+        if frozen and flat is None:
+            flat = np.ones(len(optimizer.values), dtype=np.float32)
+        if frozen and flat is not None and lowest > 0:
+            flat = np.where(flat > 0, np.maximum(flat, LOWEST_RATE / lowest), 0.0)
+        optimizer.limits = (0.0 if frozen else LOWEST_RATE, optimizer.limits[1])
+        if flat is not None:
+            optimizer.multiplier.copy_(torch.from_numpy(flat.astype(np.float32)))
+        elif not self._all_one:
+            optimizer.multiplier.fill_(1.0)
+        self._all_one = flat is None
+        self.newborn = None
+        if len(born):
+            self.newborn = Newborn(optimizer.multiplier, born, ages, self._warm_up)
+
+    def _grown(self, done: int) -> Bool[np.ndarray, " connections"]:
+        """Connections that are younger than the trial, or came with the edits that made it."""
+        ages = self._learner.optimizer.age.numpy()[: self._learner.network.connection_count]
+        grown: np.ndarray = ages < done
+        return grown | (ages == done) if self._trial.inherits is not None else grown
+
+    def _means(self, flat: Float[np.ndarray, " values"] | None) -> tuple[float, ...]:
+        """Mean rate of each layer's connections at the last step, the gate of the newborn aside."""
+        low, high = LOWEST_RATE, self._learner.optimizer.limits[1]
+        counts = self._learner.network.genome.counts
+        if flat is None:
+            return (_short(min(max(self.last, low), high)),) * len(counts)
+        parts = np.split(flat[: sum(counts)].astype(np.float64), np.cumsum(counts)[:-1])
+        rates = [np.clip(self.last * part, low, high) * (part > 0) for part in parts]
+        return tuple(_short(float(one.mean())) for one in rates)
+
+    def _layers(self, done: int, steps: int) -> tuple[LayerState, ...]:
+        """The sparse layers as schedules see them."""
+        network, age = self._learner.network, self._learner.optimizer.age.numpy()
+        grown = self._grown(done)
+        learnt = cache(self._learnt)
+        states, weights, biases = [], 0, network.connection_count
+        for index, (pointers, columns) in enumerate(self._lists):
+            own = slice(weights, weights + len(columns))
+            plan, count = network.genome.plans[index], network.genome.bias_counts[index]
+            # Its oldest unit: those that came later are younger than the layer. The last layer of
+            # a block has no biases: its oldest connection.
+            oldest = age[biases : biases + count] if count else age[own]
+            states.append(
+                LayerState(
+                    index=index,
+                    sources=plan.sources,
+                    row_pointers=pointers,
+                    columns=columns,
+                    age_epochs=float(oldest.max()) / steps,
+                    age_steps=age[own].astype(np.float64),
+                    grown=grown[own],
+                    learnt=_part(learnt, own),
+                )
+            )
+            weights, biases = own.stop, biases + count
+        return tuple(states)
+
+    @cached_property
+    def _lists(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Row pointers and columns of each layer, on the processor: they stay while it trains."""
+        network = self._learner.network
+        lists = [network.layer(index).connections for index in range(len(network.layers))]
+        return [(one.row_pointers, one.columns) for one in lists]
+
+    def _learnt(self) -> Learnt:
+        """Weights and what the optimizer remembers of all connections."""
+        network = self._learner.network
+        vectors = (network.values, *self._learner.optimizer.recalled())
+        connections = slice(0, network.connection_count)
+        return Learnt(*(vector.detach()[connections].cpu().numpy() for vector in vectors))
+
+
+class Newborn:
+    """Connections whose rate still rises from step to step, and what it rises to."""
+
+    def __init__(
+        self,
+        multiplier: Float[Tensor, " values"],
+        places: np.ndarray,
+        ages: np.ndarray,
+        warm_up: NewbornWarmUp,
+    ) -> None:
+        self._multiplier, self._ages, self._warm_up = multiplier, ages, warm_up
+        self._places = torch.from_numpy(places).to(multiplier.device)
+        self._full = multiplier[self._places].clone()
+        self._open = False
+
+    def before(self, step: int) -> None:
+        """Set the multipliers that hold for step `step` of the epoch."""
+        if self._open:
+            return
+        gates = self._warm_up.at(self._ages + step)
+        self._open = bool((gates == 1.0).all())
+        factors = torch.from_numpy(gates.astype(np.float32)).to(self._full.device)
+        self._multiplier[self._places] = self._full * factors
+
+
+def warming(batches: Iterable[Batch], cohort: Iterable[Rates]) -> Iterable[Batch]:
+    """The batches of an epoch; before each the gates of the newborn open as far as they should. An
+    engine asks for a batch when it is done with the one before."""
+    newborn = [one.newborn for one in cohort if one.newborn is not None]
+    return _opening(batches, newborn) if newborn else batches
+
+
+def _opening(batches: Iterable[Batch], newborn: Sequence[Newborn]) -> Iterator[Batch]:
+    for step, batch in enumerate(batches):
+        for one in newborn:
+            one.before(step)
+        yield batch
+
+
+def _part(learnt: Callable[[], Learnt], own: slice) -> Callable[[], Learnt]:
+    def of_layer() -> Learnt:
+        every = learnt()
+        return Learnt(every.weights[own], every.directions[own], every.roots[own])
+
+    return of_layer
+
+
+def _short(rate: float) -> float:
+    return float(f"{rate:.{DIGITS}g}")

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from structure_net.bench.data import tensors_of
 from structure_net.bench.reference import Apprentice, masked, torch_as
@@ -20,29 +22,40 @@ from structure_net.bench.workloads import Workload
 from structure_net.errors import RunFailedError
 from structure_net.learning_rates import Moment, pace, strategy_of
 from structure_net.networks import build_network
-from structure_net.schema import GenerationFinished, TrialResult, TrialStarted, resolve
+from structure_net.schema import (
+    EpochFinished,
+    GenerationFinished,
+    TrialResult,
+    TrialStarted,
+    resolve,
+)
 from structure_net.tournament import Tournament, start
 from structure_net.training import Classroom
 
 
 @dataclass(frozen=True)
 class Contest:
-    """The size of the measured tournament; else as by default, without inherited weights."""
+    """The size of the measured tournament; else as by default, without inherited weights. The
+    references train only the first `reference_epochs` epochs of each trial: every epoch of theirs
+    takes as long."""
 
     competitors: int
     generations: int
     epochs: int
     images: int
+    reference_epochs: int
 
 
 @dataclass(frozen=True)
 class Held:
     """What a tournament took and trained. `seconds` is from before its first event to the end of
-    its last generation, `start_seconds` the part of it before the first trial began."""
+    its last generation, `start_seconds` the part of it before the first trial began. `accuracies`
+    are those of the results on the validation part, after each epoch."""
 
     seconds: float
     start_seconds: float
     results: tuple[TrialResult, ...]
+    accuracies: tuple[tuple[float, ...], ...]
     failed: int
     room: Classroom
     epochs: int
@@ -60,8 +73,9 @@ class Held:
         )
 
 
-def hold(contest: Contest, cores: int, engines: Sequence[str]) -> Held:
-    """Run the tournament in a folder that is deleted afterwards."""
+def hold(contest: Contest, cores: int, engines: Sequence[str], **values: Any) -> Held:
+    """Run the tournament in a folder that is deleted afterwards; `values` are further ones of its
+    configuration."""
     with tempfile.TemporaryDirectory() as folder:
         resolved = resolve(
             tournament_size=contest.competitors,
@@ -75,6 +89,7 @@ def hold(contest: Contest, cores: int, engines: Sequence[str]) -> Held:
             learning_rate_strategies=("COSINE",),  # and has one rate for all connections
             engine=engines[0] if len(engines) == 1 else "auto",
             out=Path(folder) / "run",
+            **values,
         )
         tournament = start(resolved)
         if "native" not in engines:
@@ -85,11 +100,14 @@ def hold(contest: Contest, cores: int, engines: Sequence[str]) -> Held:
 
 def _timed(tournament: Tournament, contest: Contest) -> Held:
     seconds = start_seconds = 0.0
+    curves: dict[int, list[float]] = defaultdict(list)
     began = time.perf_counter()
     with closing(tournament), closing(tournament.run()) as events:
         for event in events:
             if isinstance(event, TrialStarted) and not start_seconds:
                 start_seconds = time.perf_counter() - began
+            if isinstance(event, EpochFinished) and event.trial is not None:
+                curves[event.trial].append(event.validation_accuracy)
             if isinstance(event, GenerationFinished):
                 seconds = time.perf_counter() - began
     history = tournament.history
@@ -99,23 +117,30 @@ def _timed(tournament: Tournament, contest: Contest) -> Held:
         seconds,
         start_seconds,
         tuple(history.results[number] for number in sorted(history.results)),
+        tuple(tuple(curves[number]) for number in sorted(history.results)),
         len(history.failures),
         Classroom.open(tournament.plan(), "cpu", "bench"),
         contest.epochs,
     )
 
 
-def train_alike(held: Held, *, strong: bool, threads: int) -> tuple[float, list[float]]:
-    """The finished trials again by a reference, all their steps and evaluations: seconds of
-    training and evaluating, and each trial's last accuracy on the validation part."""
+def train_alike(
+    held: Held, epochs: int, *, strong: bool, threads: int
+) -> tuple[float, list[float]]:
+    """The first epochs of the finished trials again by a reference, their evaluations too: seconds
+    of training and evaluating, and each trial's accuracy on the validation part after them.
+
+    It takes over the pace of a trial's rates. What a strategy does layer by layer or connection by
+    connection it leaves out: that costs it nothing, and it learns a little otherwise.
+    """
     seconds, accuracies = 0.0, []
     validation = tensors_of(held.room.batches.validation())
     generations = sorted({result.trial.generation for result in held.results})
     with torch_as(strong=strong, threads=threads):
         for generation in generations:
-            epochs = [
+            parts = [
                 tensors_of(list(held.room.batches.epoch(generation, epoch)))
-                for epoch in range(held.epochs)
+                for epoch in range(epochs)
             ]
             for result in held.results:
                 if result.trial.generation != generation:
@@ -125,9 +150,9 @@ def train_alike(held: Held, *, strong: bool, threads: int) -> tuple[float, list[
                 apprentice = masked(network, strong=strong)
                 began = time.perf_counter()
                 accuracy = 0.0
-                for epoch, training in enumerate(epochs):
+                for epoch, training in enumerate(parts):
                     for step, batch in enumerate(training):
-                        progress = (epoch * len(training) + step) / (len(epochs) * len(training))
+                        progress = (epoch * len(training) + step) / (held.epochs * len(training))
                         _pace(apprentice, result, progress)
                         apprentice.step(*batch)
                     accuracy, _ = apprentice.evaluate(validation)

@@ -15,7 +15,7 @@ from structure_net.genome import Genome, allocate, genome_of, shapes_of
 from structure_net.schema import Given, resolve
 from structure_net.seeding import derive
 
-WORKLOAD = "2"
+WORKLOAD = "3"
 INPUTS, CLASSES = 3072, 10
 BATCH_SIZE = 256
 RATE = 1e-3

@@ -12,10 +12,12 @@ from jaxtyping import Bool, Float, Int
 from structure_net.genome import Revive, RevivedUnit, Rewire
 from structure_net.growth.units import row_along, unit_layers
 from structure_net.metrics import Probe, candidate_gradient, layer_candidates
-from structure_net.networks import SECOND, VALUE, Body, Part, needed_connections
+from structure_net.networks import AGE, SECOND, VALUE, Body, Part, needed_connections
 
 REWIRED_SHARE = 0.3  # of a layer's connections, at the start of training
 LAST_REWIRING = 0.75  # progress from which on nothing moves: Evci et al. 2020
+
+MATURITY = 100  # steps that a connection lives before it may be dropped
 
 Grow = Literal["rigl", "set"]
 
@@ -75,7 +77,8 @@ def rewirings(
 ) -> list[Rewire]:
     """For each sparse layer, the smallest weights that may go and as many absent places: uniform
     ones (`set`, Mocanu et al. 2018) or those of largest gradient among the candidates (`rigl`,
-    Evci et al. 2020). A layer of constant fan-in keeps it. What came in this attempt stays.
+    Evci et al. 2020). A layer of constant fan-in keeps it. Connections of fewer than 100
+    steps stay.
     """
     edits = []
     for index, part in enumerate(body.parts):

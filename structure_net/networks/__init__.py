@@ -22,12 +22,13 @@ from structure_net.networks.network import (
     drawn_connections,
     gain_of,
 )
-from structure_net.networks.parts import SECOND, VALUE, OptimizerState, Part
+from structure_net.networks.parts import AGE, SECOND, VALUE, OptimizerState, Part
 from structure_net.networks.state_file import STATE_HASH, load_alive, save_state, state_file
 from structure_net.networks.surgery import Body, edited, reshaped
 
 __all__ = [
     "ACTIVATION_FUNCTIONS",
+    "AGE",
     "GAIN_SQUARED",
     "LEAK",
     "RMS_EPSILON",

@@ -18,7 +18,7 @@ from structure_net.bench import Contest, Scale
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 CLAIMS = ("fallback", "generation", "memory", "metrics", "single_shapes", "tournament", "workers")
 SCRIPTS = [FOLDER / f"{name}.py" for name in CLAIMS]
-TINY = Scale(1, 2, 1, 9, 1, Contest(2, 1, 1, 200), 1)
+TINY = Scale(1, 2, 1, 9, 1, Contest(2, 1, 1, 200, 1), 1)
 
 
 @pytest.fixture(autouse=True)

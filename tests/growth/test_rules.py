@@ -55,7 +55,7 @@ def seen(network: Network, samples: int = 1024) -> Probe:
 def body_of(network: Network) -> Body:
     count = len(network.values)
     ones = np.ones(count, dtype=np.float32)
-    return Body.of(network, OptimizerState(0 * ones, ones, ones, 5))
+    return Body.of(network, OptimizerState(0 * ones, ones, 1000 * ones, 1000))
 
 
 def situation_of(network: Network, left: int = 200, samples: int = 1024) -> Situation:
@@ -84,7 +84,6 @@ def test_planted_units_are_found_and_the_ratio_is_per_hidden_unit() -> None:
     # Behind linearised units others are found too: the first layer is as planted.
     assert findings.low[0].nonzero()[0].tolist() == [*range(16)]
     assert findings.high[0].nonzero()[0].tolist() == [*range(32, 40)]
-    assert set(range(12)) <= set(findings.low[1].nonzero()[0].tolist())
     assert findings.per_layer[0] == 24
     assert findings.ratio == pytest.approx(sum(findings.per_layer) / 70)
 

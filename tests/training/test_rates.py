@@ -35,6 +35,7 @@ from structure_net.training.observation import observed
 from structure_net.training.rates import Rates, warming
 from structure_net.training.student import Student
 from tests.networks.reference import genome
+from tests.networks.residual import with_blocks
 from tests.training.cohorts import EPOCHS, GENOMES, plan
 
 FOUR = ("BASIC", "ADVANCED", "COMPREHENSIVE", "ULTIMATE")
@@ -82,6 +83,18 @@ def moment_of(learner: Learner, epoch: int = 0) -> Moment:
 def test_every_strategy_learns(strategy: str, tmp_path: Path) -> None:
     losses = [event.train_loss for event in epochs_of(run([one(strategy)], room(tmp_path)))]
     assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("strategy", FOUR)
+def test_networks_with_residual_blocks_learn_by_every_strategy(
+    strategy: str, tmp_path: Path
+) -> None:
+    """The last layer of a block has no biases to take an age from."""
+    own = with_blocks(GENOMES[2], [(0, "two_layer"), (1, "three_layer")])
+    trial = one(strategy).model_copy(update={"genome": with_strategy(strategy, own)})
+    events = epochs_of(run([trial], room(tmp_path, metrics_frequency=None)))
+    assert events[-1].train_loss < events[0].train_loss
+    assert len(events[-1].layer_rates) == len(own.counts)
 
 
 @pytest.mark.parametrize("strategy", ROWS)

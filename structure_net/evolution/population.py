@@ -77,8 +77,6 @@ class World:
             raise InvalidGenomeError(f"Growth rule {genome.growth_rule} is not enabled.")
         if any(genome.blocks) and not self.residual_blocks:
             raise InvalidGenomeError("Residual blocks are not enabled.")
-        if genome.growth_rule not in self.growth_rules:
-            raise InvalidGenomeError(f"Growth rule {genome.growth_rule} is not enabled.")
 
     def junctions(self, genome: Genome) -> list[int]:
         """Hidden layers that may have another residual block behind them."""

@@ -163,11 +163,6 @@ def _units_added(
             f"{what.capitalize()} is normalised over its units, so another number of them would "
             f"scale all the others. Units are added, split or pruned without normalisation only."
         )
-    if any(genome.blocks):
-        raise InvalidGenomeError(
-            f"{what.capitalize()} is edited unit by unit only in networks without residual blocks, "
-            f"which read and continue what the units give."
-        )
     if isinstance(edit, PruneUnits):
         _distinct(edit.units, units, what)
         return -len(edit.units), -edit.fan_in, -edit.fan_out

@@ -77,8 +77,8 @@ def rewirings(
 ) -> list[Rewire]:
     """For each sparse layer, the smallest weights that may go and as many absent places: uniform
     ones (`set`, Mocanu et al. 2018) or those of largest gradient among the candidates (`rigl`,
-    Evci et al. 2020). A layer of constant fan-in keeps it. Connections of fewer than 100
-    steps stay.
+    Evci et al. 2020). A layer of constant fan-in keeps it. Connections of fewer than 100 steps
+    stay, those that came in this attempt among them.
     """
     edits = []
     for index, part in enumerate(body.parts):
@@ -95,7 +95,8 @@ def rewirings(
         free = ~needed_connections(
             part, first=not plan.every_source, every_unit=plan.every_unit, usable=varying
         )
-        free &= ~np.isnan(part.numbers[SECOND])  # of the newest nothing is remembered
+        # Of the newest nothing is remembered; the young had no time to become large.
+        free &= ~np.isnan(part.numbers[SECOND]) & (part.numbers[AGE] >= MATURITY)
         dropped, added = _moves(part, free, candidates[still], score[still], share)
         if len(dropped):
             edits.append(

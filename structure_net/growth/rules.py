@@ -142,12 +142,6 @@ def _hinges(situation: Situation, findings: Findings) -> list[Widen]:
     return edits
 
 
-def _widens(probe: Probe) -> bool:
-    """Whether units can be added without a change: not to normalised layers, and not where residual
-    blocks read the layer too."""
-    return probe.normalisation == "none" and not probe.around
-
-
 @dataclass(frozen=True)
 class _Offer:
     edit: Edit
@@ -202,8 +196,8 @@ def _connection_offers(situation: Situation) -> list[_Offer]:
 
 
 def _pair_offers(situation: Situation) -> list[_Offer]:
-    if not _widens(situation.probe):
-        return []
+    if situation.probe.normalisation != "none":
+        return []  # a normalised layer cannot get units without a change
     offers = []
     for index in unit_layers(situation.probe):
         pair = pair_of(situation, index)

@@ -133,7 +133,7 @@ class Rates:
                     learnt=_part(learnt, own),
                 )
             )
-            weights, biases = own.stop, biases + count
+            weights, biases = own.stop, biases + units
         return tuple(states)
 
     @cached_property

@@ -55,7 +55,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "gradient_checkpointing",
         "mixed_precision",
     ),
-    "Growth": ("enable_growth", "enable_residual_blocks", "growth_frequency", "max_layers"),
+    "Growth": (
+        "enable_growth",
+        "enable_residual_blocks",
+        "growth_frequency",
+        "growth_rules",
+        "max_layers",
+    ),
     "Metrics and profiling": (
         "enable_comprehensive_metrics",
         "metrics_frequency",

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from structure_net.errors import UsageError
+from structure_net.schema import GrowthRecord
 
 WIDTH_OF_A_PIPE = 160  # columns, as for the tables of a run
 
@@ -17,7 +18,7 @@ def print_trial(directory: Path, number: int) -> None:
     from rich.text import Text
 
     from structure_net.reporting import blocks_text, metric_rows
-    from structure_net.schema import MetricsMeasured, TrialStarted
+    from structure_net.schema import GrowthAttempted, MetricsMeasured, TrialStarted
     from structure_net.store import open_history, read_events
 
     history = open_history(directory)
@@ -41,6 +42,10 @@ def print_trial(directory: Path, number: int) -> None:
     elif number in history.failures:
         failed = history.failures[number]
         print(_plain(f"failed, {failed.failure}: {failed.reason}"))
+    # A trial that is run again tries again: its last word on an epoch counts.
+    tried = {one.record.epoch: one.record for one in own if isinstance(one, GrowthAttempted)}
+    for _, record in sorted(tried.items()):
+        print(_plain(_growth_line(record)))
     measured = [event for event in own if isinstance(event, MetricsMeasured)]
     if not measured:
         print("no metrics were measured")
@@ -53,6 +58,16 @@ def print_trial(directory: Path, number: int) -> None:
         table.add_row(Text(_plain(row.name)), Text(_plain(row.total)), row.layers, row.trend)
     width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
     Console(file=sys.stdout, width=width).print(table)
+
+
+def _growth_line(record: GrowthRecord) -> str:
+    """`growth after epoch 5 by extrema: grown, [64, 32, 10] -> [64, 35, 10], 300 -> 341 ...`."""
+    widths = f"{list(record.architecture_before)} -> {list(record.architecture_after)}"
+    connections = f"{record.connections_before} -> {record.connections_after} connections"
+    accuracy = f"accuracy {record.accuracy_before:.4f} -> {record.accuracy_after:.4f}"
+    what = f"{widths}, {connections}, {accuracy}" if record.outcome == "grown" else record.reason
+    outcome = record.outcome.replace("_", " ")
+    return f"growth after epoch {record.epoch + 1} by {record.rule}: {outcome}, {what}"
 
 
 def _plain(text: str) -> str:

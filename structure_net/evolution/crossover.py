@@ -30,8 +30,8 @@ def crossed(fitter: Genome, other: Genome, generator: np.random.Generator) -> Cr
 
     Hidden layers that share an innovation are matched (longest common subsequence); width, density
     and residual blocks of each come together from either parent by a fair coin. Unmatched layers
-    come from the fitter parent. Activation, normalisation, base learning rate and strategy: a fair
-    coin each.
+    come from the fitter parent. Activation, normalisation, base learning rate, strategy and growth
+    rule: a fair coin each.
     """
     matched = _matches(fitter, other)
     partner = dict(matched)
@@ -50,7 +50,9 @@ def crossed(fitter: Genome, other: Genome, generator: np.random.Generator) -> Cr
     taken += [len(fitter.hidden)] * take_output
     genes = {
         name: getattr((fitter, other)[int(generator.integers(2))], name)
-        for name in ("activation", "normalisation", "base_learning_rate", "strategy")
+        for name in (
+            *("activation", "normalisation", "base_learning_rate", "strategy", "growth_rule"),
+        )
     }
     base = Genome.model_validate(
         {**{name: getattr(fitter, name) for name in Genome.model_fields}, **genes}

@@ -240,7 +240,7 @@ class Evolution:
             pair = draw.permutation(len(self.survivors))[:2]
             parents = sorted((self.survivors[int(index)] for index in pair), key=rank_key)
             parents = parents if self._search.crosses else parents[:1]
-            genomes = [member.result.genome for member in parents]
+            genomes = [self._passed_on(member) for member in parents]
             operators = ["crossover"] if self._search.crosses else []
             edits: list[Edit] = []
             try:
@@ -266,8 +266,16 @@ class Evolution:
             return self._trial(place, genome, numbers, tuple(operators), inherits)
         self._accounting.proposed(["fresh"])
         draw = derive(self.config.seed, "child", self.generation, place, "fresh")
-        strategy = self.world.strategies[int(draw.integers(len(self.world.strategies)))]
-        return self._trial(place, founder(self.world, strategy, draw, seen), (), ("fresh",))
+        strategies, rules = self.world.strategies, self.world.growth_rules
+        strategy = strategies[int(draw.integers(len(strategies)))]
+        rule = rules[int(draw.integers(len(rules)))] if len(rules) > 1 else rules[0]
+        genome = founder(self.world, strategy, draw, seen, growth_rule=rule)
+        return self._trial(place, genome, (), ("fresh",))
+
+    def _passed_on(self, member: Member) -> Genome:
+        """The genome that children come of: with `inherit = none` the one before any growth."""
+        result = member.result
+        return result.trial.genome if self.config.inherit == "none" else result.genome
 
     def _trial(
         self,

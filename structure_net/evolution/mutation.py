@@ -21,6 +21,7 @@ from structure_net.genome import (
     ScaleDensity,
     SetActivation,
     SetDensity,
+    SetGrowthRule,
     SetLearningRate,
     SetNormalisation,
     SetStrategy,
@@ -42,6 +43,7 @@ WEIGHTS: dict[str, float] = {
     "remove_block": 0.04,
     "learning_rate": 0.10,
     "strategy": 0.10,
+    "growth_rule": 0.05,
     "activation": 0.02,
     "normalisation": 0.02,
 }
@@ -123,6 +125,12 @@ def mutate_learning_rate(genome: Genome, world: World, generator: np.random.Gene
 def mutate_strategy(genome: Genome, world: World, generator: np.random.Generator) -> Edit:
     """Another of the enabled strategies; refused when there is no other."""
     return SetStrategy(strategy=_another(genome.strategy, world.strategies, generator))
+
+
+@MUTATIONS.register("growth_rule")
+def mutate_growth_rule(genome: Genome, world: World, generator: np.random.Generator) -> Edit:
+    """Another of the enabled growth rules; refused when there is no other."""
+    return SetGrowthRule(growth_rule=_another(genome.growth_rule, world.growth_rules, generator))
 
 
 @MUTATIONS.register("activation")

@@ -42,6 +42,7 @@ class World:
     max_layers: int
     strategies: tuple[str, ...]
     residual_blocks: bool = False
+    growth_rules: tuple[str, ...] = ("none",)
 
     @classmethod
     def of(cls, config: Config, inputs: int, classes: int) -> World:
@@ -53,6 +54,7 @@ class World:
             config.max_layers,
             config.learning_rate_strategies,
             config.enable_residual_blocks,
+            config.growth_rules if config.enable_growth else ("none",),
         )
         try:
             world.check(smallest_genome(world))
@@ -71,6 +73,8 @@ class World:
         self.space.check(genome, self.max_layers)
         if genome.strategy not in self.strategies:
             raise InvalidGenomeError(f"Strategy {genome.strategy} is not enabled.")
+        if genome.growth_rule not in self.growth_rules:
+            raise InvalidGenomeError(f"Growth rule {genome.growth_rule} is not enabled.")
         if any(genome.blocks) and not self.residual_blocks:
             raise InvalidGenomeError("Residual blocks are not enabled.")
 
@@ -81,8 +85,16 @@ class World:
         narrowest = self.space.scaled(NARROWEST_JUNCTION, self.inputs)
         return [at for at, gene in enumerate(genome.hidden) if gene.width >= narrowest]
 
-    def genome(self, widths: Sequence[int], density: float, rate: float, strategy: str) -> Genome:
-        """A founder of these widths, its density lowered as far as the parameter limit asks."""
+    def genome(
+        self,
+        widths: Sequence[int],
+        density: float,
+        rate: float,
+        strategy: str,
+        growth_rule: str | None = None,
+    ) -> Genome:
+        """A founder of these widths, its density lowered as far as the parameter limit asks; of the
+        first growth rule where none is named."""
         plans = plans_of(self.inputs, widths, self.classes)
         shapes = shapes_of(self.inputs, widths, self.classes)
         counts = allocate(shapes, self.highest_density(plans, density), self.space.allocation)
@@ -95,6 +107,7 @@ class World:
             activation=self.space.activations[0],
             normalisation=self.space.normalisations[0],
             strategy=strategy,
+            growth_rule=self.growth_rules[0] if growth_rule is None else growth_rule,
         )
 
     def highest_density(self, plans: Sequence[LayerPlan], wanted: float) -> float:
@@ -119,12 +132,15 @@ def smallest_genome(world: World, rate: float | None = None, strategy: str | Non
 def founders(world: World, count: int, generator: np.random.Generator) -> list[Genome]:
     """The first generation: distinct where that is possible, strategies dealt evenly."""
     strategies = _dealt(world.strategies, count, generator)
+    rules = list(world.growth_rules) * count
+    if len(world.growth_rules) > 1:
+        rules = _dealt(world.growth_rules, count, generator)
     named = [_fitted(world, widths) for widths in world.space.initial_architectures]
     genomes: list[Genome] = []
     seen: set[str] = set()
     for place in range(count):
         widths = named[place] if place < len(named) else None
-        genome = founder(world, strategies[place], generator, seen, widths)
+        genome = founder(world, strategies[place], generator, seen, widths, rules[place])
         seen.add(genome.id)
         genomes.append(genome)
     return genomes
@@ -153,6 +169,7 @@ def founder(
     generator: np.random.Generator,
     seen: set[str],
     widths: Sequence[int] | None = None,
+    growth_rule: str | None = None,
 ) -> Genome:
     """A genome without parents, of the given widths or random ones; not in `seen` if it can be."""
     space = world.space
@@ -162,7 +179,7 @@ def founder(
         rates = np.log([space.initial_min_learning_rate, space.initial_max_learning_rate])
         # Log-uniform: the best rate varies about tenfold with fan-in and length of training.
         rate = _inside(float(np.exp(generator.uniform(*rates))), space)
-        genome = _made_small_enough(world, list(drawn), density, rate, strategy)
+        genome = _made_small_enough(world, list(drawn), density, rate, strategy, growth_rule)
         if genome is not None and world.junctions(genome) and generator.random() < 0.5:
             genome = _with_block(world, genome)
         if genome is not None and genome.id not in seen:
@@ -203,7 +220,7 @@ def _inside(rate: float, space: Space) -> float:
 
 
 def _dealt(strategies: Sequence[str], count: int, generator: np.random.Generator) -> list[str]:
-    """Each strategy equally often, to within one, in random order."""
+    """Each strategy equally often, to within one, in random order; the same for growth rules."""
     dealt = [strategies[place % len(strategies)] for place in range(count)]
     return [dealt[place] for place in generator.permutation(count)]
 
@@ -216,13 +233,18 @@ def _fitted(world: World, widths: Sequence[int]) -> list[int]:
 
 
 def _made_small_enough(
-    world: World, widths: list[int], density: float, rate: float, strategy: str
+    world: World,
+    widths: list[int],
+    density: float,
+    rate: float,
+    strategy: str,
+    growth_rule: str | None,
 ) -> Genome | None:
     """The genome, its layers halved towards the narrowest until it fits; None when none does."""
     low = world.space.width_range(world.inputs)[0]
     while True:
         try:
-            genome = world.genome(widths, density, rate, strategy)
+            genome = world.genome(widths, density, rate, strategy, growth_rule)
             world.check(genome)
             return genome
         except InvalidGenomeError:

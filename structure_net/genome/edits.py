@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from structure_net.errors import InvalidGenomeError
 from structure_net.genome.genome import (
@@ -22,6 +22,17 @@ from structure_net.genome.genome import (
     genome_of,
     plans_of,
 )
+from structure_net.genome.growth_edits import (
+    AddConnections,
+    Prune,
+    PruneUnits,
+    Revive,
+    Rewire,
+    SplitUnit,
+    Widen,
+    resized,
+)
+from structure_net.genome.growth_edits import Frozen as _Frozen
 from structure_net.genome.size import allocate
 
 BlockKind = Literal["two_layer", "three_layer"]
@@ -30,10 +41,6 @@ BLOCK_LAYERS: dict[BlockKind, int] = {"two_layer": 2, "three_layer": 3}
 # Units inside a new block: as many as a bottleneck block has outside of it, and few enough that the
 # block stays smaller than the wide layers that it stands behind.
 WIDEST_INSIDE = 256
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ResizeLayer(_Frozen):
@@ -122,6 +129,13 @@ class SetStrategy(_Frozen):
     strategy: str
 
 
+class SetGrowthRule(_Frozen):
+    """Another rule of growth."""
+
+    kind: Literal["set_growth_rule"] = "set_growth_rule"
+    growth_rule: str
+
+
 Edit = Annotated[
     ResizeLayer
     | SetDensity
@@ -133,7 +147,15 @@ Edit = Annotated[
     | SetActivation
     | SetNormalisation
     | SetLearningRate
-    | SetStrategy,
+    | SetStrategy
+    | SetGrowthRule
+    | AddConnections
+    | Rewire
+    | Prune
+    | PruneUnits
+    | Widen
+    | SplitUnit
+    | Revive,
     Field(discriminator="kind"),
 ]
 
@@ -167,6 +189,11 @@ def apply_edit(genome: Genome, edit: Edit) -> Genome:
             return _with(genome, base_learning_rate=edit.base_learning_rate)
         case SetStrategy():
             return _with(genome, strategy=edit.strategy)
+        case SetGrowthRule():
+            return _with(genome, growth_rule=edit.growth_rule)
+        case _:
+            widths, counts = resized(genome, edit)
+            return _rebuilt(genome, widths, _innovations(genome), counts, genome.blocks)
 
 
 def inserted_innovation(left: str, right: str) -> str:
@@ -242,6 +269,7 @@ def _rebuilt(
         activation=genome.activation,
         normalisation=genome.normalisation,
         strategy=genome.strategy,
+        growth_rule=genome.growth_rule,
         innovations=innovations,
         blocks=blocks,
     )

@@ -110,6 +110,7 @@ class Genome(BaseModel):
     normalisation: Normalisation = "none"
     base_learning_rate: float = Field(gt=0, le=1)
     strategy: str = "COSINE"
+    growth_rule: str = "none"
 
     @model_validator(mode="after")
     def _counts_are_whole(self) -> Genome:
@@ -201,6 +202,8 @@ class Genome(BaseModel):
             del gene["innovation"]
             if blocks:
                 gene["blocks"] = blocks
+        if self.growth_rule == "none":
+            del content["growth_rule"]  # ids of networks that do not grow stay what they were
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -256,6 +259,7 @@ def genome_of(
     activation: Activation = "relu",
     normalisation: Normalisation = "none",
     strategy: str = "COSINE",
+    growth_rule: str = "none",
     innovations: Sequence[str] | None = None,
     blocks: Sequence[Sequence[BlockGene]] | None = None,
 ) -> Genome:
@@ -286,6 +290,7 @@ def genome_of(
             normalisation=normalisation,
             base_learning_rate=base_learning_rate,
             strategy=strategy,
+            growth_rule=growth_rule,
         )
     except ValueError as problem:
         raise InvalidGenomeError(f"Genome {[inputs, *widths, classes]}: {problem}") from problem

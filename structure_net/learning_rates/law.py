@@ -40,8 +40,8 @@ class Multipliers:
     connections: tuple[Factors, ...]
 
     def flat(self, biases: Sequence[int]) -> Float[np.ndarray, " values"]:
-        """One factor for each value: connections layer by layer, then as many biases a layer as
-        given; float32."""
+        """One factor for each value: connections layer by layer, then so many biases of each layer;
+        float32."""
         products = [share * own for share, own in zip(self.layers, self.connections, strict=True)]
         return np.concatenate([*products, np.repeat(self.layers, biases)]).astype(np.float32)
 

@@ -22,7 +22,8 @@ class Growth:
 @dataclass(frozen=True)
 class Past:
     """What a trial has seen so far. Mean losses in nats, one an epoch; the extrema ratio and the
-    extreme units of each sparse layer are those measured last, None where they are undetermined."""
+    extreme units of each sparse layer but the last (none of those that end a residual block) are
+    those measured last, None where they are undetermined."""
 
     train_losses: tuple[float, ...] = ()
     validation_losses: tuple[float, ...] = ()

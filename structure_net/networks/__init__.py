@@ -1,6 +1,7 @@
 """Sparse networks: connection lists, starting weights, the module, the saved file."""
 
 from structure_net.networks.connectivity import Connections, constant_fan_in
+from structure_net.networks.fitting import absent_places, needed_connections
 from structure_net.networks.initialise import GAIN_SQUARED, he_weights
 from structure_net.networks.merge import merged
 from structure_net.networks.model_file import (
@@ -21,23 +22,28 @@ from structure_net.networks.network import (
     drawn_connections,
     gain_of,
 )
-from structure_net.networks.parts import OptimizerState
+from structure_net.networks.parts import AGE, SECOND, VALUE, OptimizerState, Part
 from structure_net.networks.state_file import STATE_HASH, load_alive, save_state, state_file
 from structure_net.networks.surgery import Body, edited, reshaped
 
 __all__ = [
     "ACTIVATION_FUNCTIONS",
+    "AGE",
     "GAIN_SQUARED",
     "LEAK",
     "RMS_EPSILON",
+    "SECOND",
     "STATE_HASH",
+    "VALUE",
     "Body",
     "Connections",
     "DataSpecification",
     "ModelDescription",
     "Network",
     "OptimizerState",
+    "Part",
     "SparseLayer",
+    "absent_places",
     "build_network",
     "constant_fan_in",
     "drawn_connections",
@@ -47,6 +53,7 @@ __all__ = [
     "load_alive",
     "load_network",
     "merged",
+    "needed_connections",
     "network_tensors",
     "reshaped",
     "save_network",

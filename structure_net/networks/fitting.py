@@ -31,11 +31,19 @@ def fitted(
     kinds = {"first": first, "every_unit": every_unit}
     part = _without_gaps(part, generator, **kinds, usable=usable)
     if len(part.places) > count:
-        needed = _needed(part, **kinds, usable=usable)
+        needed = needed_connections(part, **kinds, usable=usable)
         if needed.sum() > count:
             part, needed = _fewest(part, generator)
         part = _pruned(part, needed, count)
     return part.plus(absent_places(part, count - len(part.places), generator))
+
+
+def whole(part: Part, *, first: bool, every_unit: bool = True, usable: Usable = None) -> bool:
+    """Whether nothing is cut off: a connection into each unit (of the first layer, one from an
+    input that varies), one out of each hidden source. `first` and `every_unit` as in `fitted`."""
+    useful = part.rows if usable is None or not usable.any() else part.rows[usable[part.columns]]
+    fed = not every_unit or len(np.unique(useful)) == part.units
+    return fed and (first or len(np.unique(part.columns)) == part.sources)
 
 
 def absent_places(
@@ -73,8 +81,8 @@ def _largest_first(part: Part) -> Int[np.ndarray, " connections"]:
     return np.argsort(-np.abs(part.numbers[VALUE]), kind="stable")
 
 
-def _needed(
-    part: Part, *, first: bool, every_unit: bool, usable: Usable
+def needed_connections(
+    part: Part, *, first: bool, every_unit: bool = True, usable: Usable
 ) -> Bool[np.ndarray, " connections"]:
     """The largest connection into each unit, and out of each hidden source."""
     needed = np.zeros(len(part.places), dtype=bool)

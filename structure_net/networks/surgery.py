@@ -4,7 +4,7 @@ What an edit does to the function that is computed:
 
 | edit | function |
 |---|---|
-| `SetLearningRate`, `SetStrategy` | the same |
+| `SetLearningRate`, `SetStrategy`, `SetGrowthRule` | the same |
 | `SetDensity`, `ScaleDensity` | the same as far as connections are added; removed ones count as 0 |
 | `ResizeLayer`, wider | the same without normalisation: a new unit's outgoing weights are 0 |
 | `ResizeLayer`, narrower | without normalisation that with the removed units' activations at 0 |
@@ -12,6 +12,8 @@ What an edit does to the function that is computed:
 | `InsertResidualBlock` | the same: its last matrix is 0 |
 | `RemoveResidualBlock` | that with its last matrix at 0 |
 | `RemoveLayer`, `SetActivation`, `SetNormalisation` | another |
+
+Edits of single connections and units are those of `networks.growing`.
 
 Where a layer has room for fewer connections than are needed to leave no unit cut off, weights are
 removed and connections of weight 0 moved in.
@@ -26,9 +28,18 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from structure_net.errors import InvalidGenomeError
-from structure_net.genome import BlockGene, Edit, Genome, InsertLayer, RemoveLayer, apply_edit
+from structure_net.genome import (
+    BlockGene,
+    Edit,
+    Genome,
+    GrowthEdit,
+    InsertLayer,
+    RemoveLayer,
+    apply_edit,
+)
 from structure_net.networks.connectivity import constant_fan_in
 from structure_net.networks.fitting import Usable, fitted
+from structure_net.networks.growing import grown
 from structure_net.networks.initialise import he_weights
 from structure_net.networks.network import Network, drawn_connections, gain_of
 from structure_net.networks.parts import (
@@ -67,6 +78,9 @@ def edited(body: Body, edit: Edit, generator: np.random.Generator, usable: Usabl
     not fit.
     """
     genome = apply_edit(body.genome, edit)
+    if isinstance(edit, GrowthEdit):
+        parts = grown(body.parts, edit, genome, generator, usable)
+        return replace(body, genome=genome, parts=parts)
     if isinstance(edit, InsertLayer):
         body = _with_layer(body, edit.place, edit.width, genome)
     elif isinstance(edit, RemoveLayer):

@@ -20,6 +20,7 @@ from structure_net.schema import (
     Event,
     GenerationFinished,
     GenerationStarted,
+    GrowthAttempted,
     MemoryCleaned,
     MetricsMeasured,
     MicroBatchReduced,
@@ -137,6 +138,28 @@ def _(_event: EpochFinished, _progress: Progress) -> Sequence[Shown]:
 @lines.register
 def _(_event: MetricsMeasured, _progress: Progress) -> Sequence[Shown]:
     return []  # dozens of numbers; `show` has them
+
+
+@lines.register
+def _(event: GrowthAttempted, _progress: Progress) -> Sequence[Shown]:
+    record = event.record
+    place = f"trial {event.trial} at epoch {record.epoch + 1}, growth by {record.rule}"
+    if record.outcome != "grown":
+        repaired = "repaired only, " if record.outcome == "repaired" else ""
+        return [Line(f"{place}: {repaired}{words.brief(record.reason, 80)}", "progress")]
+    before, after = (
+        words.architecture(one[1:-1], LONGEST_ARCHITECTURE)
+        for one in (record.architecture_before, record.architecture_after)
+    )
+    added = record.connections_after - record.connections_before
+    accuracies = [words.accuracy(one) for one in (record.accuracy_before, record.accuracy_after)]
+    return [
+        Line(
+            f"{place} successful: {before} -> {after}, {added:+,} connections, "
+            f"accuracy {' -> '.join(accuracies)}",
+            "progress",
+        )
+    ]
 
 
 @lines.register

@@ -19,7 +19,7 @@ from pydantic import (
 from structure_net.schema.augmentation import augmentation_text
 from structure_net.schema.space import Space
 from structure_net.schema.strategy_text import is_list, strategy_text
-from structure_net.schema.trial import LearningRateControl, MetricsLevel
+from structure_net.schema.trial import GrowthPlan, LearningRateControl, MetricsLevel
 
 Preset = Literal["quick", "balanced", "full"]
 # The first four compete by default; `learning_rates` says what each is made of.
@@ -27,6 +27,13 @@ STRATEGIES = (
     *("BASIC", "ADVANCED", "COMPREHENSIVE", "ULTIMATE"),
     *("CONSTANT", "COSINE", "PLATEAU"),
     *("CONSERVATIVE", "AGGRESSIVE", "BALANCED", "EXTREMA_FOCUSED", "FINE_TUNING"),
+)
+# The first two compete by default; `growth` says what each does.
+GROWTH_RULES = (
+    *("extrema", "predicted_gain", "seed_legacy_extrema", "seed_legacy_relative"),
+    *("random_place_extrema", "random_place_predicted_gain"),
+    *("opposite_place_extrema", "opposite_place_predicted_gain"),
+    *("recycle_only", "none"),
 )
 
 
@@ -92,6 +99,11 @@ class Config(BaseModel):
     enable_residual_blocks: bool = Field(default=True, description="sparse residual blocks")
     growth_frequency: int = Field(
         default=5, ge=1, le=1_000_000, description="epochs between attempts at growth"
+    )
+    growth_rules: Names = Field(
+        default=("extrema", "predicted_gain"),
+        min_length=1,
+        description="rules of growth that compete, separated by commas",
     )
     max_layers: int = Field(
         default=20, ge=2, le=1000, description="most sparse layers, the output layer included"
@@ -210,6 +222,18 @@ class Config(BaseModel):
         spelled = [known.get(normal(name), strategy_text(name)) for name in names]
         return tuple(dict.fromkeys(spelled))
 
+    @field_validator("growth_rules")
+    @classmethod
+    def _known_rules(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """As for strategies."""
+        from structure_net.registry import nearest, normal
+
+        known = {normal(name): name for name in GROWTH_RULES}
+        for name in names:
+            if normal(name) not in known and not info.data.get("plugin"):
+                raise ValueError(f"no growth rule {name!r}: {nearest(name, list(GROWTH_RULES))}")
+        return tuple(dict.fromkeys(known.get(normal(name), name) for name in names))
+
     @field_validator("device")
     @classmethod
     def _device_form(cls, device: str) -> str:
@@ -254,6 +278,18 @@ class Config(BaseModel):
     def survivors(self) -> int:
         """Members kept each generation: as configured, else a quarter, always fewer than all."""
         return self.survivors_per_generation or max(1, self.tournament_size // 4)
+
+    def growth_plan(self, inputs: int) -> GrowthPlan | None:
+        """How networks with so many inputs may grow; None without growth."""
+        if not self.enable_growth:
+            return None
+        return GrowthPlan(
+            frequency=self.growth_frequency,
+            max_layers=self.max_layers,
+            max_width=self.space.width_range(inputs)[1],
+            max_density=self.space.max_density,
+            max_parameters=self.space.max_parameters,
+        )
 
     @property
     def rung_epochs(self) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from structure_net.schema.engine_table import EngineTable
 from structure_net.schema.trial import (
     Failure,
     Frozen,
+    GrowthRecord,
     MetricsLevel,
     OnlyIfGiven,
     PluginFile,
@@ -168,6 +169,13 @@ class MetricsMeasured(Event):
     seconds: Seconds
 
 
+class GrowthAttempted(Event):
+    """A network tried to grow; the record tells what came of it. `seconds` is what it took."""
+
+    record: GrowthRecord
+    seconds: Seconds
+
+
 class MicroBatchReduced(Event):
     """From here on the trial's network takes `after` samples at a time, no longer `before`, and
     sums gradients up to the configured batch: the same training up to rounding. `wanted_bytes` is
@@ -287,7 +295,8 @@ class Performer(Frozen):
     parents: tuple[int, ...]
     operators: tuple[str, ...]
     lineage: tuple[int, ...]
-    growth_events: tuple[dict[str, Any], ...] = ()
+    growth_rule: str = "none"
+    growth_events: tuple[GrowthRecord, ...] = ()
     cost: int
     lineage_cost: int | None = None
     network_sha256: str
@@ -394,6 +403,7 @@ KINDS: dict[str, type[Event]] = {
         TrialStarted,
         EpochFinished,
         MetricsMeasured,
+        GrowthAttempted,
         MicroBatchReduced,
         MemoryCleaned,
         TrialPaused,

@@ -37,8 +37,6 @@ def _any(_value: Any) -> bool:
 
 
 NOT_BUILT: tuple[NotBuilt, ...] = (
-    NotBuilt("enable_growth", _on, False, "growth"),
-    NotBuilt("growth_frequency", _any, inert=True),
     NotBuilt("enable_profiling", _on, False, "profiling"),
     NotBuilt("profiling_level", lambda level: level > 0, 0),
     NotBuilt("from_hunt", lambda run: run is not None, None),

@@ -11,6 +11,7 @@ from structure_net.genome import Edit, Genome
 Failure = Literal["killed", "out_of_memory", "stalled", "node_lost", "diverged", "error", "invalid"]
 MetricsLevel = Literal["light", "full"]
 LearningRateControl = Literal["none", "shuffled"]
+GrowthOutcome = Literal["grown", "repaired", "rolled_back", "nothing"]
 # Causes outside the trial: the same trial may succeed when it is run again.
 OUTSIDE_CAUSES: frozenset[str] = frozenset({"killed", "out_of_memory", "stalled", "node_lost"})
 
@@ -76,12 +77,64 @@ class Trial(Frozen):
     inherits: Annotated[Inheritance | None, OnlyIfGiven] = None
 
 
+class EditMade(Frozen):
+    """An edit of a growth event by its size: connections that it added, connections that it moved
+    to other places, units that it added or revived. `layer` counts as the edit's kind does."""
+
+    kind: str
+    layer: int
+    connections: int = 0
+    moved: int = 0
+    units: int = 0
+
+
+class GrowthRecord(Frozen):
+    """One attempt at growth, after `epoch` (counted from 0).
+
+    `trigger` holds the numbers that decided, `findings` the units with one in each hidden layer,
+    `reason` why nothing was added, `refused` edits that did not fit and why. Accuracy and loss are
+    those on the validation split right before and right after. What was rolled back is not among
+    the `edits`. The predicted gain is in nats.
+    """
+
+    epoch: int = Field(ge=0)
+    rule: str
+    outcome: GrowthOutcome
+    trigger: dict[str, float] = Field(default_factory=dict)
+    findings: tuple[int, ...] = ()
+    reason: str = ""
+    edits: tuple[EditMade, ...] = ()
+    refused: tuple[str, ...] = ()
+    predicted_gain: float | None = None
+    predicted_gain_error: float | None = None
+    architecture_before: tuple[int, ...]
+    architecture_after: tuple[int, ...]
+    connections_before: int = Field(ge=1)
+    connections_after: int = Field(ge=1)
+    parameters_before: int = Field(ge=1)
+    parameters_after: int = Field(ge=1)
+    accuracy_before: float = Field(ge=0, le=1)
+    accuracy_after: float = Field(ge=0, le=1)
+    loss_before: float = Field(ge=0)
+    loss_after: float = Field(ge=0)
+
+
+class GrowthPlan(Frozen):
+    """How often networks try to grow, in epochs, and how far they may."""
+
+    frequency: int = Field(ge=1)
+    max_layers: int = Field(ge=2)
+    max_width: int = Field(ge=1)
+    max_density: float = Field(gt=0, le=1)
+    max_parameters: int | None = Field(default=None, ge=1)
+
+
 class TrainingPlan(Frozen):
     """What all trials of a run share; a worker gets it once. Folders are this machine's.
 
     `keep_states` asks for the optimizer's state beside each saved network. Metrics are measured
     every `metrics_frequency` epochs, None for never. `learning_rate_control`: as the strategies
-    say, or shuffled as a placebo.
+    say, or shuffled as a placebo. `growth` is None where no network grows.
     """
 
     run_seed: int = Field(ge=0)
@@ -100,6 +153,7 @@ class TrainingPlan(Frozen):
     metrics_frequency: int | None = Field(default=None, ge=1)
     metrics_level: MetricsLevel = "light"
     learning_rate_control: LearningRateControl = "none"
+    growth: GrowthPlan | None = None
 
 
 class PluginFile(Frozen):
@@ -142,6 +196,8 @@ class TrialResult(Frozen):
     samples at a time memory allowed in the end, None for whole batches. The peaks are those of the
     worker while it trained the trial's cohort: resident memory, and allocated CUDA memory.
     `stopped_after` is the number of epochs after which a rung ended it, None for all of them.
+    A network that changed while it trained has a `final_genome`, and `growth` holds the attempts
+    that added something; sizes are those at the end.
     """
 
     trial: Trial
@@ -156,6 +212,8 @@ class TrialResult(Frozen):
     cost: int = Field(ge=0)
     network_sha256: str
     stopped_after: Annotated[int | None, Field(ge=1)] = None
+    final_genome: Annotated[Genome | None, OnlyIfGiven] = None
+    growth: Annotated[tuple[GrowthRecord, ...] | None, OnlyIfGiven] = None
     seconds: Seconds = 0.0
     micro_batch: Annotated[int | None, Field(ge=1), Volatile] = None
     peak_bytes: Annotated[int, Field(ge=0), Volatile] = 0
@@ -167,4 +225,5 @@ class TrialResult(Frozen):
 
     @property
     def genome(self) -> Genome:
-        return self.trial.genome
+        """The genome of the network at the end, which children come from."""
+        return self.final_genome or self.trial.genome

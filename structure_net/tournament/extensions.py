@@ -8,12 +8,13 @@ from pathlib import Path
 from structure_net.errors import DataError
 from structure_net.evolution import FITNESS, MUTATIONS, SELECTION
 from structure_net.files import atomic_write
+from structure_net.growth import GROWTH_RULES
 from structure_net.learning_rates import SCHEDULES, STRATEGIES, strategy_of
 from structure_net.metrics import METRICS
 from structure_net.plugins import Plugin, load_plugins
 from structure_net.schema import Config, PluginFile
 
-FAMILIES = (FITNESS, SELECTION, MUTATIONS, STRATEGIES, SCHEDULES, METRICS)
+FAMILIES = (FITNESS, SELECTION, MUTATIONS, STRATEGIES, SCHEDULES, METRICS, GROWTH_RULES)
 FOLDER = "plugins"
 
 
@@ -24,6 +25,8 @@ def load_extensions(config: Config) -> tuple[Plugin, ...]:
     SELECTION.get(config.selection)
     for name in config.learning_rate_strategies:
         strategy_of(name)
+    for name in config.growth_rules:
+        GROWTH_RULES.get(name)
     return plugins
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from structure_net.evolution import Member
+from structure_net.genome import SetGrowthRule, apply_edit
 from structure_net.schema import Config, RetrainingStarted, Trial
 from structure_net.seeding import derive_seed
 
@@ -11,13 +12,13 @@ def retrainings(config: Config, champion: Member, epochs: int, first_number: int
     """As many trials as `retrain` asks for, with the champion's genome and its lineage's epochs.
 
     Each counts as a generation of its own beyond the last, so that it has its own seed, its own
-    connections and weights, and its own order of batches.
+    connections and weights, and its own order of batches. None grows: it has its final size.
     """
     return [
         Trial(
             number=first_number + place,
             generation=config.generations + place,
-            genome=champion.result.genome,
+            genome=apply_edit(champion.result.genome, SetGrowthRule(growth_rule="none")),
             seed=derive_seed(config.seed, "retrain", place),
             parents=(champion.result.number,),
             operators=("retrain",),

@@ -321,6 +321,7 @@ class Tournament:
             ),
             metrics_level=self.config.metrics_level,
             learning_rate_control=self.config.learning_rate_control,
+            growth=self.config.growth_plan(self.dataset.inputs),
         )
 
     def _check_same(self, trial: Trial) -> None:
@@ -328,7 +329,7 @@ class Tournament:
         outcome = self.history.outcomes.get(trial.number)
         if outcome is None:
             return
-        genome = outcome.genome
+        genome = outcome.trial.genome if isinstance(outcome, TrialResult) else outcome.genome
         if genome != trial.genome:
             raise DataError(
                 f"{self.directory}: stored trial {trial.number} is genome {genome.id}, and this "
@@ -387,6 +388,8 @@ def performer(member: Member) -> Performer:
         dense_parameters=result.dense_parameters,
         connections=connection_count(genome),
         strategy=genome.strategy,
+        growth_rule=genome.growth_rule,
+        growth_events=result.growth or (),
         activation=genome.activation,
         normalisation=genome.normalisation,
         base_learning_rate=genome.base_learning_rate,

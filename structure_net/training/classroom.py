@@ -61,7 +61,10 @@ class Classroom:
 
     def learner(self, trial: Trial) -> Learner:
         """The network of a trial, fresh or from its parents' weights, with its optimizer."""
-        network, state = self._network(trial)
+        return self.equipped(*self._network(trial))
+
+    def equipped(self, network: Network, state: OptimizerState | None) -> Learner:
+        """A network on the device with an optimizer, which goes on from a state where given."""
         network = network.to(self.device)
         optimizer = AdamW(network, self.plan.weight_decay, (LOWEST_RATE, HIGHEST_RATE))
         if state is not None:

@@ -1,6 +1,6 @@
 """A training that waits at a rung: all that decides how it goes on, in one file.
 
-The connection lists are not in it: genome and seed draw the same ones again.
+Genome and connection lists are in it: growth changes both on the way.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from structure_net.errors import ModelFileError
+from structure_net.errors import InvalidGenomeError, ModelFileError
 from structure_net.files import atomic_write
+from structure_net.genome import Genome
 from structure_net.learning_rates import Growth, Past
-from structure_net.networks import network_tensors, tensors_sha256
-from structure_net.schema import TrialPaused
+from structure_net.networks import Connections, Network, network_tensors, tensors_sha256
+from structure_net.schema import GrowthRecord, TrialPaused
 from structure_net.training.classroom import Classroom
 from structure_net.training.student import Student
 
@@ -60,6 +61,9 @@ def save_state(student: Student, path: Path) -> str:
         "seconds": student.seconds,
         "micro_batch": student.micro_batch,
         "past": _past_json(student.past),
+        "born": [student.trial.genome.id, student.trial.seed],
+        "genome": student.learner.network.genome.model_dump(mode="json"),
+        "growth": [record.model_dump(mode="json") for record in student.growth],
     }
     tensors = {name: one.detach().cpu().numpy() for name, one in _tensors(student).items()}
     content = bytes(save(tensors, {"numbers": json.dumps(numbers)}))
@@ -81,7 +85,7 @@ def paused(student: Student, room: Classroom, epochs: int) -> TrialPaused:
     )
 
 
-def take_up(student: Student, path: Path) -> None:
+def take_up(student: Student, room: Classroom, path: Path) -> None:
     """Give a fresh student the state of a file; ModelFileError where that is not its own."""
     from safetensors import SafetensorError, safe_open
 
@@ -94,10 +98,13 @@ def take_up(student: Student, path: Path) -> None:
             f"{path} does not hold the state of a paused training: {problem}. Delete it: the trial "
             f"is then trained from its start."
         ) from problem
+    student.go_on_with(room.equipped(_network(path, numbers, found, student), None))
     own = _tensors(student)
-    shapes = {name: (tuple(one.shape), np.dtype(np.float32)) for name, one in own.items()}
+    shapes = {
+        name: (tuple(one.shape), one.detach().cpu().numpy().dtype) for name, one in own.items()
+    }
     if {name: (one.shape, one.dtype) for name, one in found.items()} != shapes:
-        raise ModelFileError(f"{path} is the state of another network than {path.stem}'s.")
+        raise _of_another(path)
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(torch.from_numpy(found[name]))
@@ -105,6 +112,7 @@ def take_up(student: Student, path: Path) -> None:
     student.first_loss, student.cost = numbers["first_loss"], numbers["cost"]
     student.seconds, student.micro_batch = numbers["seconds"], numbers["micro_batch"]
     student.past = _past_of(numbers["past"])
+    student.growth = [GrowthRecord.model_validate(record) for record in numbers["growth"]]
 
 
 def _past_json(past: Past) -> dict[str, Any]:
@@ -124,10 +132,43 @@ def _past_of(told: dict[str, Any]) -> Past:
     )
 
 
+def _network(
+    path: Path, numbers: dict[str, Any], found: dict[str, np.ndarray], student: Student
+) -> Network:
+    """The network as it was: the trial's own, or what it had grown to."""
+    try:
+        genome = Genome.model_validate(numbers["genome"])
+        lists = [
+            Connections(*shape, found[_list(index, "row_pointers")], found[_list(index, "columns")])
+            for index, shape in enumerate(genome.shapes)
+        ]
+        network = Network(genome, lists)
+    except (InvalidGenomeError, ValueError, KeyError, TypeError) as problem:
+        raise _of_another(path) from problem
+    if numbers["born"] != [student.trial.genome.id, student.trial.seed]:
+        raise _of_another(path)
+    return network
+
+
+def _of_another(path: Path) -> ModelFileError:
+    return ModelFileError(f"{path} is the state of another network than {path.stem}'s.")
+
+
+def _list(index: int, name: str) -> str:
+    return f"layer{index}.{name}"
+
+
 def _tensors(student: Student) -> dict[str, Tensor]:
     optimizer = student.learner.optimizer
+    network = student.learner.network
+    lists = {
+        _list(index, name): getattr(network.layer(index), name)
+        for index in range(len(network.layers))
+        for name in ("row_pointers", "columns")
+    }
     return {
-        "values": student.learner.network.values,
+        **lists,
+        "values": network.values,
         "first_moment": optimizer.first_moment,
         "second_moment": optimizer.second_moment,
         "age": optimizer.age,

@@ -65,7 +65,7 @@ class Rates:
             found = multipliers(self.schedules, moment)
             if placebo:
                 found = shuffled(found, derive(trial.seed, "placebo", epoch))
-            flat = found.flat(trial.genome.bias_counts)
+            flat = found.flat(self._learner.network.genome.bias_counts)
         self._set(flat, done, min(rates))
         self.of_layers = self._means(flat)
         return rates
@@ -102,7 +102,7 @@ class Rates:
     def _means(self, flat: Float[np.ndarray, " values"] | None) -> tuple[float, ...]:
         """Mean rate of each layer's connections at the last step, the gate of the newborn aside."""
         low, high = LOWEST_RATE, self._learner.optimizer.limits[1]
-        counts = self._trial.genome.counts
+        counts = self._learner.network.genome.counts
         if flat is None:
             return (_short(min(max(self.last, low), high)),) * len(counts)
         parts = np.split(flat[: sum(counts)].astype(np.float64), np.cumsum(counts)[:-1])
@@ -117,14 +117,13 @@ class Rates:
         states, weights, biases = [], 0, network.connection_count
         for index, (pointers, columns) in enumerate(self._lists):
             own = slice(weights, weights + len(columns))
-            plan, count = network.genome.plans[index], network.genome.bias_counts[index]
-            # Its oldest unit: those that came later are younger than the layer. The last layer of
-            # a block has no biases: its oldest connection.
-            oldest = age[biases : biases + count] if count else age[own]
+            units = network.genome.bias_counts[index]
+            # Its oldest unit, where it has biases: those that came later are younger than it.
+            oldest = age[biases : biases + units] if units else age[own]
             states.append(
                 LayerState(
                     index=index,
-                    sources=plan.sources,
+                    sources=network.genome.shapes[index][0],
                     row_pointers=pointers,
                     columns=columns,
                     age_epochs=float(oldest.max()) / steps,
@@ -133,7 +132,7 @@ class Rates:
                     learnt=_part(learnt, own),
                 )
             )
-            weights, biases = own.stop, biases + count
+            weights, biases = own.stop, biases + units
         return tuple(states)
 
     @cached_property

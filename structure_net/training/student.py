@@ -14,6 +14,7 @@ from structure_net.genome import active_parameters, dense_parameters
 from structure_net.learning_rates import Past
 from structure_net.schema import (
     EpochFinished,
+    GrowthRecord,
     MicroBatchReduced,
     Trial,
     TrialFailed,
@@ -31,7 +32,8 @@ DIVERGED_FACTOR = 3.0
 
 @dataclass(eq=False)
 class Student:
-    """A trial in training. `cost` is its ledger in FLOP, `seconds` its share of the time."""
+    """A trial in training. `cost` is its ledger in FLOP, `seconds` its share of the time, `growth`
+    the attempts at growth that added something: the learner is another one after each."""
 
     trial: Trial
     attempt: int
@@ -43,12 +45,18 @@ class Student:
     first_loss: float = math.nan
     last: EpochFinished | None = None
     past: Past = field(default_factory=Past)
+    growth: list[GrowthRecord] = field(default_factory=list)
     place: dict[str, Any] = field(init=False)
     rates: Rates = field(init=False)
 
     def __post_init__(self) -> None:
         self.place = place_of(self.trial, self.attempt)
         self.rates = Rates(self.trial, self.learner)
+
+    def go_on_with(self, learner: Learner) -> None:
+        """Another network takes the place of this one: a grown one, or one that was paused."""
+        self.learner = learner
+        self.rates = Rates(self.trial, learner)
 
     def remember(self, train_loss: float, validation_loss: float) -> None:
         """What schedules may look at of an epoch that is over."""
@@ -127,20 +135,23 @@ class Student:
     ) -> TrialResult:
         """What the training has come to after its last epoch so far."""
         last, trial = self.last, self.trial
+        genome = self.learner.network.genome
         assert last is not None
         return TrialResult(
             trial=trial,
             validation_accuracy=last.validation_accuracy,
             validation_loss=last.validation_loss,
             train_loss=last.train_loss,
-            active_parameters=active_parameters(trial.genome),
-            dense_parameters=dense_parameters(trial.genome),
+            active_parameters=active_parameters(genome),
+            dense_parameters=dense_parameters(genome),
             connections=self.learner.network.connection_count,
             batch_size=room.plan.batch_size,
             engine=self.engine,
             cost=self.cost,
             network_sha256=network_sha256,
             stopped_after=stopped_after,
+            final_genome=None if genome == trial.genome else genome,
+            growth=tuple(self.growth) or None,
             seconds=self.seconds,
             micro_batch=self.micro_batch,
             peak_bytes=peak_bytes(),

@@ -17,6 +17,7 @@ from structure_net.errors import InvalidGenomeError
 from structure_net.genome import forward_flop
 from structure_net.schema import Cohort, EpochFinished, Event, MicroBatchReduced, TrialFailed
 from structure_net.training.classroom import Classroom
+from structure_net.training.growing import grow
 from structure_net.training.memory import clean, reset_peaks
 from structure_net.training.observation import observed
 from structure_net.training.paused import paused, paused_file, take_up
@@ -45,7 +46,7 @@ def train(cohort: Cohort, room: Classroom) -> Iterator[Event]:
             yield invalid(trial, attempt, problem)
             continue
         if epoch > 0:
-            take_up(student, paused_file(Path(room.plan.networks), trial.number, epoch))
+            take_up(student, room, paused_file(Path(room.plan.networks), trial.number, epoch))
         students.append(student)
         if cohort.micro_batch is not None and epoch == 0:
             yield student.planned(room.plan.batch_size, cohort.micro_batch)
@@ -61,6 +62,8 @@ def train(cohort: Cohort, room: Classroom) -> Iterator[Event]:
                 continue
             if (found := observed(engine, student, room, epoch)) is not None:
                 yield found
+            if (tried := grow(engine, student, room, epoch)) is not None:
+                yield tried
             if epoch + 1 == student.trial.epochs:
                 students.remove(student)
                 yield student.finished(room)
@@ -88,7 +91,7 @@ def _train_epoch(
     for place, student in enumerate(students):
         # Forward 2 and backward 4 per connection and sample: three forward passes.
         samples = steps * room.plan.batch_size
-        student.cost += samples * 3 * forward_flop(student.trial.genome)
+        student.cost += samples * 3 * forward_flop(student.learner.network.genome)
         student.seconds += seconds
         student.learner.optimizer.age += steps
         if epoch == 0:
@@ -118,7 +121,7 @@ def _validate(
     network = student.learner.network
     accuracy, loss, count = engine.evaluate(network, room.batches.validation())
     seconds = time.perf_counter() - began
-    student.cost += count * forward_flop(student.trial.genome)
+    student.cost += count * forward_flop(student.learner.network.genome)
     student.seconds += seconds
     if student.diverged(train_loss, loss):
         return student.failed(epoch, train_loss, loss)

@@ -155,6 +155,7 @@ def a_value(field: str) -> str:
         "device": "cpu",
         "augmentation": "flip",
         "learning_rate_strategies": "COSINE",
+        "growth_rules": "extrema",
         "space.activations": "relu",
         "space.normalisations": "rms",
         "space.initial_architectures": "100,50",

@@ -20,6 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("schema",),
     ("store", "evolution", "datasets", "networks"),
     ("engine", "learning_rates", "metrics", "reporting"),
+    ("growth",),
     ("training",),
     ("executors",),
     ("tournament",),

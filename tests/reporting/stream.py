@@ -11,11 +11,14 @@ from structure_net.schema import (
     Criterion,
     Crossover,
     DatasetFacts,
+    EditMade,
     EngineTable,
     EpochFinished,
     Event,
     GenerationFinished,
     GenerationStarted,
+    GrowthAttempted,
+    GrowthRecord,
     Measured,
     MemoryCleaned,
     MetricFacts,
@@ -254,6 +257,30 @@ def attempt_lost(number: int) -> AttemptLost:
     )
 
 
+def growth_attempted(number: int) -> GrowthAttempted:
+    record = GrowthRecord(
+        epoch=4,
+        rule="extrema",
+        outcome="grown",
+        trigger={"extrema_ratio": 0.4},
+        findings=(9, 3, 1),
+        edits=(EditMade(kind="widen", layer=1, connections=12, units=3),),
+        architecture_before=(64, 74, 37, 18, 10),
+        architecture_after=(64, 74, 40, 18, 10),
+        connections_before=8270,
+        connections_after=8282,
+        parameters_before=8409,
+        parameters_after=8424,
+        accuracy_before=0.71,
+        accuracy_after=0.71,
+        loss_before=0.9,
+        loss_after=0.9,
+    )
+    return GrowthAttempted(
+        generation=0, trial=number, attempt=1, step=5, record=record, seconds=0.2
+    )
+
+
 def micro_batch_reduced(number: int) -> MicroBatchReduced:
     return MicroBatchReduced(
         generation=0,
@@ -370,6 +397,7 @@ def whole_run() -> list[Event]:
     first += [
         metrics_measured(0, 1),
         metrics_measured(0, 9, "full"),
+        growth_attempted(0),
         micro_batch_reduced(2),
         memory_cleaned(0),
         attempt_lost(3),

@@ -34,6 +34,7 @@ VOLATILE = {
     "TournamentStarted": {"package_version", "execution", "environment"},
     "TrialStarted": {"worker", "device"},
     "MetricsMeasured": {"seconds"},
+    "GrowthAttempted": {"seconds"},
     "EpochFinished": {"train_seconds", "evaluate_seconds"},
     "TrialPaused": {"worker", "state_sha256", *VOLATILE_OF_A_RESULT},
     "TrialStopped": VOLATILE_OF_A_RESULT,

@@ -58,7 +58,22 @@ def _structure(best: FinalBest) -> list[tuple[str, Cell | str]]:
             "learning rate",
             f"{best.base_learning_rate:.4g} to begin with, strategy {words.clean(best.strategy)}",
         ),
+        ("growth", _growth(best)),
     ]
+
+
+def _growth(best: FinalBest) -> str:
+    """Its rule, and what its own training grew it by; what its ancestors grew is not counted."""
+    rule = f"rule {words.clean(best.growth_rule)}"
+    if not best.growth_events:
+        return f"{rule}, not in its own training"
+    first, last = best.growth_events[0], best.growth_events[-1]
+    epochs = ", ".join(str(event.epoch + 1) for event in best.growth_events)
+    return (
+        f"{rule}, after epoch {epochs}: from {first.connections_before:,} to "
+        f"{last.connections_after:,} connections, {words.architecture(first.architecture_before)} "
+        f"to {words.architecture(last.architecture_after)}"
+    )
 
 
 def _measured(best: FinalBest) -> list[tuple[str, Cell | str]]:

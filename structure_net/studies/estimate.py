@@ -67,7 +67,7 @@ def _pilot(plan: Plan, arm: Arm) -> _Pilot:
         tournament = start(pilot)
         with closing(tournament):
             founders = tournament.evolution.ask()
-            costs = {one.number: one.epochs * tournament.epoch_cost(one.genome) for one in founders}
+            costs = {one.number: tournament.price(one.genome, one.epochs) for one in founders}
             chosen = next(
                 one for one in founders if costs[one.number] == median_low(costs.values())
             )

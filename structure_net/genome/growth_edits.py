@@ -158,13 +158,14 @@ def _units_added(
     """Units of a hidden layer, connections into them and out of them that an edit adds."""
     layer, what = genome.trunk[edit.layer], f"hidden layer {edit.layer}"
     sources, units = genome.shapes[layer]
-    if genome.normalisation == "rms" and not isinstance(edit, Revive):
-        raise InvalidGenomeError(
-            f"{what.capitalize()} is normalised over its units, so another number of them would "
-            f"scale all the others. Units are added, split or pruned without normalisation only."
-        )
     if isinstance(edit, PruneUnits):
         _distinct(edit.units, units, what)
+        members = genome.plans[layer].members
+        if genome.normalisation == "rms" and min(edit.units, default=members) < members:
+            raise InvalidGenomeError(
+                f"{what.capitalize()} is normalised by its first {members} units; without one of "
+                f"them all others would change. Only units that came later can be pruned there."
+            )
         return -len(edit.units), -edit.fan_in, -edit.fan_out
     if isinstance(edit, SplitUnit):
         _distinct([edit.unit], units, what)

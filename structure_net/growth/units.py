@@ -66,7 +66,7 @@ def row_along(
     scale = 1.0
     if probe.normalisation == "rms":
         u = torch.from_numpy(_dense(layer)) @ layer.inputs.t()
-        squares = u.square().mean(0).double().numpy()
+        squares = u[: layer.members].square().mean(0).double().numpy()
         scale = float(np.sqrt(squares.mean()))
         sums = sums / np.sqrt(squares + RMS_EPSILON) * scale
     weights = direction * (scale / deviation)

@@ -3,6 +3,7 @@
 from structure_net.networks.connectivity import Connections, constant_fan_in
 from structure_net.networks.fitting import absent_places, needed_connections
 from structure_net.networks.initialise import GAIN_SQUARED, he_weights
+from structure_net.networks.lsuv import half_firing_biases, lsuv
 from structure_net.networks.merge import merged
 from structure_net.networks.model_file import (
     DataSpecification,
@@ -49,9 +50,11 @@ __all__ = [
     "drawn_connections",
     "edited",
     "gain_of",
+    "half_firing_biases",
     "he_weights",
     "load_alive",
     "load_network",
+    "lsuv",
     "merged",
     "needed_connections",
     "network_tensors",

@@ -92,14 +92,15 @@ class SplitUnit(Frozen):
 
 
 class RevivedUnit(Frozen):
-    """A unit's new incoming side, and `mean`, its mean activation so far, which goes into the
-    biases of its targets."""
+    """A unit's new incoming side, with `added` connections more than it had, and `mean`, its mean
+    activation so far, which goes into the biases of its targets."""
 
     unit: int
     sources: tuple[int, ...] = Field(min_length=1)
     weights: tuple[float, ...]
     bias: float
     mean: float
+    added: int = Field(default=0, ge=0)
 
 
 class Revive(Frozen):
@@ -178,7 +179,7 @@ def _units_added(
             _same_length(unit.targets, unit.outgoing, what)
     if isinstance(edit, Revive):
         _distinct([unit.unit for unit in edit.units], units, what)
-        return 0, 0, 0
+        return 0, sum(unit.added for unit in edit.units), 0
     into = sum(len(unit.sources) for unit in edit.units)
     return len(edit.units), into, sum(len(unit.targets) for unit in edit.units)
 

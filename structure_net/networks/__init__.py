@@ -1,5 +1,6 @@
 """Sparse networks: connection lists, starting weights, the module, the saved file."""
 
+from structure_net.networks.canonical import canonical_order
 from structure_net.networks.connectivity import Connections, constant_fan_in
 from structure_net.networks.fitting import absent_places, needed_connections
 from structure_net.networks.initialise import GAIN_SQUARED, he_weights
@@ -46,6 +47,7 @@ __all__ = [
     "SparseLayer",
     "absent_places",
     "build_network",
+    "canonical_order",
     "constant_fan_in",
     "drawn_connections",
     "edited",

@@ -13,6 +13,9 @@ from structure_net.networks.network import ACTIVATION_FUNCTIONS, RMS_EPSILON, Ne
 # A unit whose sums deviate less on the samples is fed by constants; a scale would only blow it up.
 LEAST_DEVIATION = 1e-6
 
+# Biases are found for so many units at a time: 4 MB for each array of 2,048 samples.
+UNITS_AT_ONCE = 256
+
 Units = Int[np.ndarray, " _"]
 
 
@@ -62,6 +65,8 @@ def half_firing_biases(sums: Float[np.ndarray, "units samples"]) -> Float[np.nda
     """For each unit -t, t midway between two neighbouring distinct sums such that the share of
     samples above t is nearest 1/2, the larger share in a tie; 0 where all sums are equal. A plain
     median fails where many sums are equal, as behind a `relu` that feeds a unit alone."""
+    if len(sums) > UNITS_AT_ONCE:
+        return np.concatenate([half_firing_biases(one) for one in _pieces(sums)])
     ordered = np.sort(sums.astype(np.float64), axis=1)
     samples = ordered.shape[1]
     above = samples - np.arange(1, samples)
@@ -71,6 +76,10 @@ def half_firing_biases(sums: Float[np.ndarray, "units samples"]) -> Float[np.nda
     rows = np.arange(len(ordered))
     middle = (ordered[rows, best] + ordered[rows, np.minimum(best + 1, samples - 1)]) / 2
     return np.where(apart.any(1), -middle, 0.0)
+
+
+def _pieces(sums: Float[np.ndarray, "units samples"]) -> list[Float[np.ndarray, "_ samples"]]:
+    return np.array_split(sums, -(-len(sums) // UNITS_AT_ONCE))
 
 
 def _chosen(units: Mapping[int, Units] | None, index: int, count: int) -> Units:

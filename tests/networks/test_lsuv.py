@@ -77,7 +77,7 @@ def test_twenty_layers_of_few_connections_hold_on_fresh_samples() -> None:
 def test_bias_is_the_midpoint_whose_share_is_nearest_a_half() -> None:
     """Against every midpoint tried: many equal values, ties, nothing to tell apart."""
     draw = np.random.default_rng(3)
-    rows = np.round(draw.standard_normal((200, 30)), 1) * (draw.random((200, 30)) < 0.4)
+    rows = np.round(draw.standard_normal((600, 30)), 1) * (draw.random((600, 30)) < 0.4)
     rows[:3] = [[0.0] * 30, [1.0] * 29 + [2.0], [0.0] * 10 + [1.0] * 10 + [2.0] * 10]
     for row, bias in zip(rows, half_firing_biases(rows), strict=True):
         values = np.unique(row)

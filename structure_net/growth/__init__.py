@@ -3,6 +3,7 @@
 from structure_net.growth.attempt import Applied, applied
 from structure_net.growth.budget import LAST_PROGRESS, most_connections, refusal, room
 from structure_net.growth.findings import Findings, found, found_by_seed, found_relative, starved
+from structure_net.growth.relief import extrema_aware
 from structure_net.growth.repair import Grow, revivals, rewired_share, rewirings
 from structure_net.growth.rules import (
     EXTREMA_RATIO,
@@ -25,6 +26,7 @@ __all__ = [
     "Proposal",
     "Situation",
     "applied",
+    "extrema_aware",
     "found",
     "found_by_seed",
     "found_relative",

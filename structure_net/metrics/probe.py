@@ -70,7 +70,8 @@ class ProbedLayer:
 
     `skip` above 0: it ends a residual block. What entered the block, the activations of the layer
     so many places before, is added to its products; `z` and `activations` are the sums, and there
-    are no biases.
+    are no biases. Where hidden layers are normalised, the first `members` units move the scale;
+    None: all do.
     """
 
     connections: Connections
@@ -82,6 +83,7 @@ class ProbedLayer:
     derivatives: Derivatives = _at_first_use()  # noqa: RUF009
     sampled_derivatives: Derivatives = _at_first_use()  # noqa: RUF009
     skip: int = 0
+    members: int | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,7 @@ def probe(
             derivatives=_later(true, index),
             sampled_derivatives=_later(sampled, index),
             skip=plan.skip,
+            members=plan.members if plan.grown else None,
         )
         for index, plan in enumerate(network.genome.plans)
     )

@@ -310,6 +310,7 @@ class Tournament:
             augmentation=self.facts.augmentation,
             batch_size=self.batch_size,
             weight_decay=self.config.weight_decay,
+            initialisation=self.config.initialisation,
             networks=str((self.directory / "networks").resolve()),
             keep_states=self.config.inherit == "weights",
             memory_cleanup_frequency=self.config.memory_cleanup_frequency,

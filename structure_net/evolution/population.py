@@ -85,6 +85,12 @@ class World:
         narrowest = self.space.scaled(NARROWEST_JUNCTION, self.inputs)
         return [at for at, gene in enumerate(genome.hidden) if gene.width >= narrowest]
 
+    def fitted(self, widths: Sequence[int]) -> list[int]:
+        """A named list scaled to the inputs, clipped to the space, no deeper than allowed."""
+        low, high = self.space.width_range(self.inputs)
+        scaled = [self.space.scaled(width, self.inputs) for width in widths]
+        return [min(max(width, low), high) for width in scaled][: self.max_layers - 1]
+
     def genome(
         self,
         widths: Sequence[int],
@@ -135,7 +141,7 @@ def founders(world: World, count: int, generator: np.random.Generator) -> list[G
     rules = list(world.growth_rules) * count
     if len(world.growth_rules) > 1:
         rules = _dealt(world.growth_rules, count, generator)
-    named = [_fitted(world, widths) for widths in world.space.initial_architectures]
+    named = [world.fitted(widths) for widths in world.space.initial_architectures]
     genomes: list[Genome] = []
     seen: set[str] = set()
     for place in range(count):
@@ -153,7 +159,7 @@ def largest_founders(world: World) -> list[Genome]:
     widest = [space.scaled(space.initial_max_width, world.inputs)] * most
     drawn = [
         world.genome(
-            _fitted(world, widths),
+            world.fitted(widths),
             space.initial_max_density,
             space.initial_min_learning_rate,
             world.strategies[0],
@@ -223,13 +229,6 @@ def _dealt(strategies: Sequence[str], count: int, generator: np.random.Generator
     """Each strategy equally often, to within one, in random order; the same for growth rules."""
     dealt = [strategies[place % len(strategies)] for place in range(count)]
     return [dealt[place] for place in generator.permutation(count)]
-
-
-def _fitted(world: World, widths: Sequence[int]) -> list[int]:
-    """A named list scaled to the inputs, clipped to the space, no deeper than allowed."""
-    low, high = world.space.width_range(world.inputs)
-    scaled = [world.space.scaled(width, world.inputs) for width in widths]
-    return [min(max(width, low), high) for width in scaled][: world.max_layers - 1]
 
 
 def _made_small_enough(

@@ -33,7 +33,7 @@ GROWTH_RULES = (
     *("extrema", "predicted_gain", "seed_legacy_extrema", "seed_legacy_relative"),
     *("random_place_extrema", "random_place_predicted_gain"),
     *("opposite_place_extrema", "opposite_place_predicted_gain"),
-    *("recycle_only", "none"),
+    *("recycle_only", "set", "rigl", "none"),
 )
 
 

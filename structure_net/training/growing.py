@@ -180,7 +180,7 @@ def _attempt(ground: _Ground, rule: GrowthRule) -> GrowthRecord:
     before, accuracy, loss = ground.body.genome, ground.accuracy, ground.loss
     seen = ground.look()
     findings = rule.find(seen)
-    revived = _repair(ground, seen)
+    revived = _repair(ground, seen, rule)
     if ground.body.genome is not before or ground.edits:
         seen = ground.look()
     if ground.progress > LAST_PROGRESS:
@@ -218,11 +218,11 @@ def _attempt(ground: _Ground, rule: GrowthRule) -> GrowthRecord:
     )
 
 
-def _repair(ground: _Ground, seen: Probe) -> tuple[np.ndarray, ...]:
+def _repair(ground: _Ground, seen: Probe, rule: GrowthRule) -> tuple[np.ndarray, ...]:
     """Dead units revived, connections moved; the units of each hidden layer that were revived."""
     findings = found(seen)
     revives: list[Revive] = []
-    if not isinstance(findings, Undetermined):
+    if rule.revives and not isinstance(findings, Undetermined):
         revives = revivals(seen, findings.low)
         ground.refused += _left_dead(seen, findings.low)
     made = ground.make(revives, "revive")
@@ -234,7 +234,7 @@ def _repair(ground: _Ground, seen: Probe) -> tuple[np.ndarray, ...]:
         revived[number] = np.array([one.unit for one in edit.units])
     share = rewired_share(ground.progress)
     usable = ground.room.usable_inputs
-    ground.make(rewirings(ground.body, seen, share, usable=usable), "rewire")
+    ground.make(rewirings(ground.body, seen, share, rule.rewires, usable), "rewire")
     return tuple(revived)
 
 

@@ -82,6 +82,8 @@ def leading_directions(
 ) -> tuple[Float[np.ndarray, " units"], Float[np.ndarray, " sources"]]:
     """(u, v): the leading singular pair of E[derivative input^T], by power iterations that never
     form the matrix."""
+    # A product with a strided matrix would copy it each time.
+    derivatives, inputs = derivatives.contiguous(), inputs.contiguous()
     v = torch.from_numpy(generator.standard_normal(inputs.shape[1]).astype(np.float32))
     u = torch.zeros(derivatives.shape[1])
     for _ in range(POWER_ITERATIONS):

@@ -147,7 +147,9 @@ def _view(probe: Probe, index: int) -> View | Undetermined:
     most = most_components(probe)
     if index == 0:
         first = probe.layers[0].inputs
-        return probe.once("view 0", lambda: view(first, most, portrait(probe, 0).components))
+        return probe.once_for_inputs(
+            "view", lambda: view(first, most, portrait(probe, 0).components)
+        )
     return probe.once(f"view {index}", lambda: view(probe.layers[index - 1].z, most))
 
 
@@ -162,6 +164,8 @@ def read_signal(probe: Probe, index: int, reader: ReaderName = "linear") -> Read
         scores = portrait(probe, index).components.scores
         return read_labels(scores, probe.labels, probe.draw("readers"), reader)
 
+    if index == 0:
+        return probe.once_for_inputs(f"{reader} reading", made)
     return probe.once(f"{reader} reading {index}", made)
 
 

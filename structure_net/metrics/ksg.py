@@ -79,14 +79,9 @@ def ksg_left_out(
     joint = np.stack(sides, axis=1)
     most = min(LOOKED_UP, samples)
     distances, near = KDTree(joint).query(joint, k=most, p=np.inf)
-    theirs = groups[near]
-    # Of each sample, the place of its fifth neighbour (itself is at 0) among those of other groups.
-    places = np.empty((samples, GROUPS), dtype=np.int64)
-    for group in range(GROUPS):
-        met = (theirs != group).cumsum(axis=1, dtype=np.int8)
-        places[:, group] = np.count_nonzero(met <= NEIGHBOURS, axis=1)
+    places = _fifth_places(groups[near])
     others = groups[:, None] != np.arange(GROUPS)
-    lacking = (places == most) & others
+    lacking = (places >= most) & others
     places = np.minimum(places, most - 1)
     radii = np.take_along_axis(distances, places, axis=1) * NEARER
     table = digamma(np.maximum(np.arange(samples + 1), 1))
@@ -95,6 +90,20 @@ def ksg_left_out(
     found = table[NEIGHBOURS] + table[kept] - (terms * others).sum(axis=0) / kept
     unknown = (lacking | ((radii == 0.0) & others)).any(axis=0)
     return np.asarray(np.where(unknown, np.nan, found))
+
+
+def _fifth_places(theirs: Int[np.ndarray, "samples near"]) -> Int[np.ndarray, "samples groups"]:
+    """Among the neighbours of each sample, itself at 0, the place of the fifth of other groups, for
+    each group; `theirs` are the neighbours' groups, nearest first."""
+    samples, near = theirs.shape
+    rows = np.arange(samples)
+    nearest = rows[:, None] * GROUPS + theirs[:, : NEIGHBOURS + 1]
+    met = np.bincount(nearest.ravel(), minlength=samples * GROUPS).reshape(samples, GROUPS)
+    places = NEIGHBOURS + met
+    for place in range(NEIGHBOURS + 1, near):
+        group = theirs[:, place]
+        places[rows, group] += places[rows, group] >= place
+    return places
 
 
 def _without_groups(

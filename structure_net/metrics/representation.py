@@ -221,7 +221,9 @@ def _portrait(
     kernel = Kernel(few, products)
     found = components(whole, most, gram)
     similarity = None if before is None else before.similarity(kernel)
-    values = eigenvalues(gram) if variances else gram.new_empty(0)
+    values = gram.new_empty(0)
+    if variances:
+        values = eigenvalues(gram) if found.spectrum is None else found.spectrum
     return Portrait(signal.shape[1], values, found, similarity), kernel
 
 

@@ -103,6 +103,7 @@ class Probe:
     normalisation: Normalisation = "none"
     seed: int = 0
     path: tuple[PathPart, ...] = ()
+    of_inputs: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -129,6 +130,13 @@ class Probe:
         """A fresh generator for the purpose named; the same for every probe of this path."""
         return derive(self.seed, *self.path, *purpose)
 
+    def once_for_inputs(self, key: str, function: Callable[[], T]) -> T:
+        """As `once`, for what follows from the inputs, the labels and `draw` alone, whatever the
+        network: computed once for all probes that share `of_inputs`."""
+        if key not in self.of_inputs:
+            self.of_inputs[key] = function()
+        return cast(T, self.of_inputs[key])
+
     def once(self, key: str, function: Callable[[], T]) -> T:
         """What `function` gives, computed at the first call for `key` and kept with this probe:
         for what several metrics need. Nobody may change it."""
@@ -146,10 +154,12 @@ def probe(
     path: tuple[PathPart, ...],
     seed: int = 0,
     first_products: Float[Tensor, "units samples"] | None = None,
+    of_inputs: dict[str, Any] | None = None,
 ) -> Probe:
     """The network on these samples (standardised inputs, class numbers below `classes`), computed
     where the network lies and held on the processor. `first_products` are u = W h of the first
-    layer, where somebody has them already; they are used up. UsageError where samples do not fit.
+    layer, where somebody has them already; they are used up. `of_inputs` is shared with other
+    probes of the same inputs, labels, seed and path. UsageError where samples do not fit.
     """
     _check(network, inputs, labels, classes)
     labels = labels.detach().cpu().long()
@@ -190,6 +200,7 @@ def probe(
         normalisation=genome.normalisation,
         seed=seed,
         path=path,
+        of_inputs={} if of_inputs is None else of_inputs,
     )
 
 

@@ -84,7 +84,7 @@ class _Ground:
     def look(self) -> Probe:
         """The network on the probe set of its generation."""
         trial, network = self.student.trial, self.learner.network
-        inputs, labels, batches = probe_set(self.room, trial.generation)
+        inputs, labels, batches, _ = probe_set(self.room, trial.generation)
         seen = probe(
             network,
             inputs,

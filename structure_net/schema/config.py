@@ -30,11 +30,13 @@ STRATEGIES = (
 )
 # The first two compete by default; `growth` says what each does.
 GROWTH_RULES = (
-    *("extrema", "predicted_gain", "seed_legacy_extrema", "seed_legacy_relative"),
+    *("extrema", "predicted_gain", "information_flow", "hybrid"),
+    *("seed_legacy_extrema", "seed_legacy_relative"),
     *("random_place_extrema", "random_place_predicted_gain"),
     *("opposite_place_extrema", "opposite_place_predicted_gain"),
     *("recycle_only", "set", "rigl", "none"),
 )
+NEW_BLOCKS = 2  # residual blocks that one training may add
 
 
 def _split_at_commas(value: Any) -> Any:
@@ -293,6 +295,8 @@ class Config(BaseModel):
             max_width=self.space.width_range(inputs)[1],
             max_density=self.space.max_density,
             max_parameters=self.space.max_parameters,
+            new_blocks=NEW_BLOCKS if self.enable_residual_blocks else 0,
+            narrowest_junction=self.space.narrowest_junction(inputs),
         )
 
     @property

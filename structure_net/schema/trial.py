@@ -121,13 +121,16 @@ class GrowthRecord(Frozen):
 
 
 class GrowthPlan(Frozen):
-    """How often networks try to grow, in epochs, and how far they may."""
+    """How often networks try to grow, in epochs, and how far they may. `new_blocks` is how many
+    residual blocks a trial may get, behind hidden layers of `narrowest_junction` units or more."""
 
     frequency: int = Field(ge=1)
     max_layers: int = Field(ge=2)
     max_width: int = Field(ge=1)
     max_density: float = Field(gt=0, le=1)
     max_parameters: int | None = Field(default=None, ge=1)
+    new_blocks: int = Field(default=0, ge=0)
+    narrowest_junction: int = Field(default=1, ge=1)
 
 
 class TrainingPlan(Frozen):

@@ -52,7 +52,8 @@ def start(resolved: Resolved) -> Tournament:
     dataset = load(config.dataset, config.data_dir, limit_train=config.limit_train)
     data = dataset_facts(dataset, config)
     batch_size = batch_size_of(config, data)
-    price = partial(most_cost, data, batch_size, config.growth_plan(dataset.inputs))
+    growth, fitted = config.growth_plan(dataset.inputs), config.initialisation == "lsuv"
+    price = partial(most_cost, data, batch_size, growth, fitted=fitted)
     evolution = Evolution(config, dataset.inputs, len(dataset.classes), price)
     if config.max_cost is not None:
         evolution.ask()  # refuses a limit below the first epoch

@@ -14,18 +14,25 @@ LOOK = 5  # forward passes that a look is worth: forward, and backward twice
 
 
 def most_cost(
-    data: DatasetFacts, batch_size: int, plan: GrowthPlan | None, genome: Genome, epochs: int
+    data: DatasetFacts,
+    batch_size: int,
+    plan: GrowthPlan | None,
+    genome: Genome,
+    epochs: int,
+    *,
+    fitted: bool = False,
 ) -> int:
     """FLOP: 6 a connection and training sample and 2 a connection and validation one each epoch,
-    with all the growth that `plan` allows."""
+    with all the growth that `plan` allows. `fitted`: the starting weights are fitted to the data.
+    """
     trained = data.train_samples // batch_size * batch_size
     each = 3 * trained + data.validation_samples
-    flop = forward_flop(genome)
+    flop, probed = forward_flop(genome), min(PROBE_SAMPLES, data.train_samples)
     if plan is None or not GROWTH_RULES.get(genome.growth_rule).grows:
-        return epochs * each * flop
-    looked = LOOKS * LOOK * min(PROBE_SAMPLES, data.train_samples)
+        return (epochs * each + probed * fitted) * flop
+    looked = LOOKS * LOOK * probed
     attempt = looked + MEASUREMENTS * data.validation_samples
-    start, total, grown = sum(genome.counts), 0, flop
+    start, total, grown = sum(genome.counts), probed * fitted * flop, flop
     for done in range(1, epochs + 1):
         total += each * grown
         if done % plan.frequency == 0 and done < epochs:

@@ -136,7 +136,8 @@ class Tournament:
     def price(self, genome: Genome, epochs: int) -> int:
         """The most FLOP that a genome may cost in this run when it is trained for so long."""
         plan = self.config.growth_plan(self.dataset.inputs)
-        return most_cost(self.facts, self.batch_size, plan, genome, epochs)
+        fitted = self.config.initialisation == "lsuv"
+        return most_cost(self.facts, self.batch_size, plan, genome, epochs, fitted=fitted)
 
     def _events(self) -> Iterator[Event | None]:
         yield self._first_event()

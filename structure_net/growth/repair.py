@@ -29,7 +29,7 @@ def rewired_share(progress: float) -> float:
     return REWIRED_SHARE * 0.5 * (1.0 + math.cos(math.pi * progress / LAST_REWIRING))
 
 
-def revivals(probe: Probe, dead: Sequence[Bool[np.ndarray, " units"]]) -> list[Revive]:
+def revivals(probe: Probe, dead: Sequence[Bool[np.ndarray, " _"]]) -> list[Revive]:
     """Each dead unit with as many sources as it had, drawn anew, firing on half of the samples.
 
     `dead` are masks of the probe's hidden layers. The first layer draws among inputs that vary. A

@@ -45,7 +45,9 @@ def test_dead_units_begin_anew_and_linearised_sources_are_relieved() -> None:
         fed = int(((lists.columns == source) & (lists.rows >= 6)).sum())
         assert (columns == source).sum() == min(4, 24 - fed)  # 15 % of 30 units
 
-    done = applied(body_of(network), edits, lambda _: "", derive(0, "x"), np.ones(20, dtype=bool))
+    done = applied(
+        body_of(network), edits, lambda _: "", lambda _: derive(0, "x"), np.ones(20, bool)
+    )
     assert done.refused == ()
     grown, _ = done.body.network()
     with torch.no_grad():

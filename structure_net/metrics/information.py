@@ -88,7 +88,7 @@ def view(
     found = components(whole, most) if found is None else found
     if not len(found):
         return STILL
-    variances = NOISE**2 * whole.double().square().mean(0)
+    variances = NOISE**2 * whole.square().mean(0, dtype=torch.double)
     # Along the components it has this covariance.
     spread = found.directions.T @ (variances[:, None] * found.directions)
     noise = torch.linalg.cholesky(spread)

@@ -20,15 +20,13 @@ from structure_net.genome import (
     allocate,
     apply_edit,
     genome_of,
+    junctions_of,
     plans_of,
     shapes_of,
 )
 from structure_net.schema import Config, Space
 
 TRIES = 20
-# Below them a block is as large as what it stands beside, and adds more than it repairs.
-SHALLOWEST_WITH_BLOCKS = 4  # sparse layers
-NARROWEST_JUNCTION = 32  # units, of 3,072 inputs
 
 
 @dataclass(frozen=True)
@@ -80,10 +78,9 @@ class World:
 
     def junctions(self, genome: Genome) -> list[int]:
         """Hidden layers that may have another residual block behind them."""
-        if not self.residual_blocks or len(genome.plans) < SHALLOWEST_WITH_BLOCKS:
+        if not self.residual_blocks:
             return []
-        narrowest = self.space.scaled(NARROWEST_JUNCTION, self.inputs)
-        return [at for at, gene in enumerate(genome.hidden) if gene.width >= narrowest]
+        return list(junctions_of(genome, self.space.narrowest_junction(self.inputs)))
 
     def fitted(self, widths: Sequence[int]) -> list[int]:
         """A named list scaled to the inputs, clipped to the space, no deeper than allowed."""

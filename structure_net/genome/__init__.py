@@ -22,6 +22,7 @@ from structure_net.genome.edits import (
 from structure_net.genome.genome import (
     ACTIVATIONS,
     LARGEST_WIDTH,
+    MOST_LAYERS,
     NORMALISATIONS,
     Activation,
     BlockGene,
@@ -55,6 +56,7 @@ from structure_net.genome.size import (
     connection_count,
     dense_parameters,
     forward_flop,
+    junctions_of,
     overall_density,
     possible_connections,
 )
@@ -63,6 +65,7 @@ __all__ = [
     "ACTIVATIONS",
     "BLOCK_LAYERS",
     "LARGEST_WIDTH",
+    "MOST_LAYERS",
     "NORMALISATIONS",
     "Activation",
     "AddConnections",
@@ -105,6 +108,7 @@ __all__ = [
     "floors_of",
     "forward_flop",
     "genome_of",
+    "junctions_of",
     "overall_density",
     "plans_of",
     "possible_connections",

@@ -9,6 +9,8 @@ from typing import Literal
 from structure_net.genome.genome import Genome, floors_of
 
 Allocation = Literal["erdos_renyi", "uniform", "equal_fan_in"]
+# Below so many sparse layers a residual block adds more depth than there was.
+SHALLOWEST_WITH_BLOCKS = 4
 
 
 def connection_count(genome: Genome) -> int:
@@ -24,6 +26,14 @@ def bias_count(genome: Genome) -> int:
 def active_parameters(genome: Genome) -> int:
     """Connections plus biases: what fitness counts."""
     return connection_count(genome) + bias_count(genome)
+
+
+def junctions_of(genome: Genome, narrowest: int) -> tuple[int, ...]:
+    """Hidden layers that may have another residual block behind them: those of `narrowest` units or
+    more, in networks of four sparse layers or more."""
+    if len(genome.plans) < SHALLOWEST_WITH_BLOCKS:
+        return ()
+    return tuple(at for at, gene in enumerate(genome.hidden) if gene.width >= narrowest)
 
 
 def possible_connections(genome: Genome) -> int:

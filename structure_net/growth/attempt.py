@@ -26,18 +26,18 @@ def applied(
     body: Body,
     edits: Iterable[Edit],
     refusal: Callable[[Genome], str],
-    generator: np.random.Generator,
+    draw: Callable[[Edit], np.random.Generator],
     usable: Bool[np.ndarray, " inputs"],
 ) -> Applied:
-    """`body` after the edits. One that does not fit, or whose genome `refusal` has a word against,
-    is left out and the others go on."""
+    """`body` after the edits, each with the generator that `draw` gives for it. One that does not
+    fit, or whose genome `refusal` has a word against, is left out and the others go on."""
     made: list[Edit] = []
     refused: list[str] = []
     for edit in edits:
         try:
             reason = refusal(apply_edit(body.genome, edit))
             if not reason:
-                body = edited(body, edit, generator, usable)
+                body = edited(body, edit, draw(edit), usable)
                 made.append(edit)
         except InvalidGenomeError as problem:
             reason = str(problem)

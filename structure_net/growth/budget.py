@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from structure_net.genome import Genome, active_parameters, overall_density
+from structure_net.genome import Genome, active_parameters, junctions_of, overall_density
 from structure_net.schema import GrowthPlan
 
 # Newborn units need time: nothing is added in the last third of a training.
@@ -17,6 +17,8 @@ def most_connections(start: int, progress: float) -> int:
 
 def refusal(plan: GrowthPlan, start: Genome, genome: Genome, progress: float) -> str:
     """Why a network that began as `start` may not grow to `genome`; empty where it may."""
+    if blocks_of(genome) > blocks_of(start) + plan.new_blocks:
+        return f"{blocks_of(genome)} residual blocks, at most {plan.new_blocks} more than at first"
     most = most_connections(sum(start.counts), progress)
     if sum(genome.counts) > most:
         return f"{sum(genome.counts)} connections, {most} by now"
@@ -29,6 +31,18 @@ def refusal(plan: GrowthPlan, start: Genome, genome: Genome, progress: float) ->
     if plan.max_parameters is not None and active_parameters(genome) > plan.max_parameters:
         return f"{active_parameters(genome)} parameters, at most {plan.max_parameters}"
     return ""
+
+
+def blocks_of(genome: Genome) -> int:
+    """Residual blocks of all junctions."""
+    return sum(len(behind) for behind in genome.blocks)
+
+
+def junctions(plan: GrowthPlan, start: Genome, genome: Genome) -> tuple[int, ...]:
+    """Hidden layers of `genome` that may have another residual block behind them."""
+    if blocks_of(genome) >= blocks_of(start) + plan.new_blocks:
+        return ()
+    return junctions_of(genome, plan.narrowest_junction)
 
 
 def room(plan: GrowthPlan, start: Genome, genome: Genome, progress: float) -> int:

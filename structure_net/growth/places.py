@@ -9,7 +9,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from structure_net.errors import InvalidGenomeError
-from structure_net.genome import AddConnections, Edit, InsertLayer, NewUnit, Widen
+from structure_net.genome import (
+    AddConnections,
+    Edit,
+    InsertLayer,
+    InsertResidualBlock,
+    NewUnit,
+    Widen,
+)
 from structure_net.growth.additions import exact_insertion, knot
 from structure_net.growth.situation import Proposal, Situation
 from structure_net.growth.units import row_along, unit_layers
@@ -53,6 +60,9 @@ def _anywhere(situation: Situation, body: Body, edit: Edit, generator: np.random
         case InsertLayer():
             layer = int(generator.choice(list(unit_layers(situation.probe))))
             return _insertion(situation, layer)
+        case InsertResidualBlock():
+            junction = int(generator.choice(situation.junctions))
+            return edit.model_copy(update={"junction": junction})
         case _:
             return edit
 
@@ -62,8 +72,9 @@ def _where_least_is_wrong(
 ) -> Edit:
     probe = situation.probe
     rates = zip(probe.hidden_places, firing_rates(probe), strict=True)
-    distances = {place: np.abs(own - 0.5) for place, own in rates if place in unit_layers(probe)}
-    calmest = min(distances, key=lambda place: float(distances[place].mean()), default=-1)
+    distances = {place: np.abs(own - 0.5) for place, own in rates}
+    every = {place: float(own.mean()) for place, own in distances.items()}
+    calmest = min(unit_layers(probe), key=lambda place: every[place], default=-1)
     match edit:
         case AddConnections():
             return _calmest_connections(situation, body, len(edit.places), generator)
@@ -72,6 +83,10 @@ def _where_least_is_wrong(
             return _widen(situation, edit, calmest, order, generator)
         case InsertLayer():
             return _insertion(situation, calmest)
+        case InsertResidualBlock():
+            ends = {at: situation.genome.trunk[at] for at in situation.junctions}
+            means = {at: every[place] for at, place in ends.items()}
+            return edit.model_copy(update={"junction": min(means, key=lambda at: means[at])})
         case _:
             return edit
 

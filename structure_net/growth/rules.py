@@ -6,20 +6,20 @@ connections move; a rule says what is added.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from structure_net.genome import AddConnections, Edit, InsertLayer, Widen, apply_edit
-from structure_net.growth.additions import (
-    added,
-    connections_at,
-    exact_insertion,
-    knot,
-    outgoing_size,
-    pair_of,
+from structure_net.genome import (
+    AddConnections,
+    Edit,
+    InsertLayer,
+    InsertResidualBlock,
+    Widen,
 )
+from structure_net.growth.additions import added, connections_at, exact_insertion, knot
 from structure_net.growth.findings import (
     Findings,
     found,
@@ -27,29 +27,28 @@ from structure_net.growth.findings import (
     found_relative,
     starved,
 )
+from structure_net.growth.flow import by_information_flow
+from structure_net.growth.offers import (
+    FEWEST_SAMPLES,
+    Offer,
+    connection_offers,
+    fitting,
+    offer_of,
+    pair_offers,
+    structure_offers,
+)
 from structure_net.growth.places import healthiest, uniform
 from structure_net.growth.repair import Grow
 from structure_net.growth.situation import Proposal, Situation
 from structure_net.growth.units import unit_layers
-from structure_net.metrics import (
-    LEAST_GAIN,
-    Probe,
-    Undetermined,
-    added_count,
-    honest_gain,
-    in_sample_gain,
-    largest_gains,
-    layer_candidates,
-    layer_signals,
-    unit_utilities,
-)
+from structure_net.metrics import LEAST_GAIN, Probe, Undetermined, unit_utilities
 from structure_net.registry import Registry
 
 EXTREMA_RATIO = 0.3  # the seed's: above it a network grows
 FEWEST_FINDINGS, MOST_KNOTS = 5, 3  # a layer with so many findings gets so many hinges
 INTO_EACH, OUT_OF_EACH = 3, 2  # connections for a revived or starved unit, for a linearised one
 THIN_FAN_IN = 0.1  # of the sources; units above it are fed well enough
-ONE_SIDED = 1.645  # 95 % quantile of the normal distribution
+STRUCTURES = (InsertLayer, InsertResidualBlock)
 
 Propose = Callable[[Situation], Proposal]
 
@@ -72,7 +71,8 @@ GROWTH_RULES: Registry[GrowthRule] = Registry("growth rule")
 
 def by_extrema(situation: Situation) -> Proposal:
     """The seed's: where more than 0.3 of the units have a finding, connections for the thin and the
-    linearised, hinges for the linearised of greatest utility, a layer where most is wrong."""
+    linearised, hinges for the linearised of greatest utility, where most is wrong a residual block,
+    or a layer."""
     findings = situation.findings
     if isinstance(findings, Undetermined):
         return Proposal(reason=f"extrema are undetermined: {findings.reason}")
@@ -87,22 +87,32 @@ def by_extrema(situation: Situation) -> Proposal:
         if cost <= left:
             edits.append(widen)
             left -= cost
-    insertion = _insertion(situation, findings)
+    insertion = _insertion(situation, findings, left)
     if insertion is not None:
-        grown = apply_edit(situation.genome, insertion)
-        if sum(grown.counts) - sum(situation.genome.counts) <= left:
-            edits.append(insertion)
+        edits.append(insertion)
     return Proposal(tuple(edits), trigger, "" if edits else "no edit fits the budget")
 
 
-def _insertion(situation: Situation, findings: Findings) -> InsertLayer | None:
-    """A layer behind the hidden one where most is wrong, of those that may have one."""
-    hidden, worst, most = unit_layers(situation.probe), -1, -1.0
-    own = zip(situation.probe.hidden_places, findings.per_layer, findings.low, strict=True)
-    for place, count, low in own:
-        if place in hidden and count / len(low) > most:
-            worst, most = hidden[place], count / len(low)
-    return None if worst < 0 else exact_insertion(situation.genome, worst)
+def _insertion(
+    situation: Situation, findings: Findings, room: int
+) -> InsertLayer | InsertResidualBlock | None:
+    """Where most is wrong a residual block, or else a layer behind the hidden one where most is
+    wrong of those that may have one."""
+    probe, plans = situation.probe, situation.genome.plans
+    own = zip(probe.hidden_places, findings.per_layer, findings.low, strict=True)
+    shares = {place: count / len(low) for place, count, low in own}
+    within = replace(situation, room=room)
+    worst = plans[max(shares, key=lambda place: shares[place])].gene
+    block = InsertResidualBlock(junction=worst)
+    if worst in situation.junctions and fitting(within, [block]):
+        return block
+    hidden = unit_layers(probe)
+    places = [place for place in shares if place in hidden]
+    if not places:
+        return None
+    best = max(places, key=lambda place: shares[place])
+    layer = exact_insertion(situation.genome, hidden[best])
+    return layer if layer is not None and fitting(within, [layer]) else None
 
 
 def _fed(situation: Situation, findings: Findings) -> list[AddConnections]:
@@ -131,8 +141,6 @@ def _fed(situation: Situation, findings: Findings) -> list[AddConnections]:
 
 def _hinges(situation: Situation, findings: Findings) -> list[Widen]:
     probe, edits = situation.probe, []
-    if probe.normalisation != "none":
-        return []  # a normalised layer cannot get units without a change
     hidden = unit_layers(probe)
     own = zip(probe.hidden_places, findings.high, findings.per_layer, strict=True)
     for index, high, count in own:
@@ -147,70 +155,79 @@ def _hinges(situation: Situation, findings: Findings) -> list[Widen]:
     return edits
 
 
-@dataclass(frozen=True)
-class _Offer:
-    edit: Edit
-    connections: int
-    nats: float
-    error: float
-
-    @property
-    def proven(self) -> bool:
-        return self.nats - ONE_SIDED * self.error > 0 and self.nats >= LEAST_GAIN
-
-
 def by_predicted_gain(situation: Situation) -> Proposal:
-    """Of each layer's best absent connections and best pair of units, those whose gain is proven on
-    samples that did not choose them, by gain per connection, until the room is used."""
-    if situation.probe.samples < 4:
+    """Of each layer's best absent connections and best pair of units, of a residual block at each
+    junction and of inserted layers, those whose gain is proven on samples that did not choose them,
+    by gain per connection, until the room is used."""
+    if situation.probe.samples < FEWEST_SAMPLES:
         return Proposal(reason="two halves of the probe want 4 samples")
     if situation.room == 0:
         return Proposal(reason="no connection may be added by now")
-    offers = [*_connection_offers(situation), *_pair_offers(situation)]
+    offers = [
+        *connection_offers(situation),
+        *pair_offers(situation),
+        *structure_offers(situation),
+    ]
     if not offers:
         return Proposal(reason="nothing can be added")
     best = max(offers, key=lambda offer: offer.nats)
     trigger = {"predicted_gain": best.nats, "standard_error": best.error, "threshold": LEAST_GAIN}
-    chosen: list[_Offer] = []
-    left = situation.room
-    for offer in sorted(offers, key=lambda one: -one.nats / one.connections):
-        if offer.proven and offer.connections <= left:
-            chosen.append(offer)
-            left -= offer.connections
+    chosen = _chosen(offers, situation.room)
     if not chosen:
         return Proposal(trigger=trigger, reason=f"no gain of {LEAST_GAIN} nats is proven")
     # Places count in rows as long as the layer before: connections come before units.
-    chosen.sort(key=lambda one: isinstance(one.edit, Widen))
+    chosen.sort(key=lambda one: not isinstance(one.edit, AddConnections))
     gain, error = sum(one.nats for one in chosen), sum(one.error**2 for one in chosen) ** 0.5
     return Proposal(tuple(one.edit for one in chosen), trigger, "", gain, error)
 
 
-def _connection_offers(situation: Situation) -> list[_Offer]:
-    probe, offers = situation.probe, []
-    for index, layer in enumerate(probe.layers):
-        pairs = layer_candidates(probe, index)
-        count = min(added_count(layer), situation.room, len(pairs))
-        if count == 0:
+def _chosen(offers: Sequence[Offer], room: int) -> list[Offer]:
+    """Those proven, by gain per connection, as far as the room goes. Beside one new structure there
+    is no other, nor new units: what one of them is worth, and that it changes nothing, holds for
+    the layers as they are."""
+    chosen: list[Offer] = []
+    for offer in sorted(offers, key=lambda one: -one.each):
+        kinds = {one.edit.kind for one in chosen}
+        if isinstance(offer.edit, STRUCTURES):
+            clash = bool(kinds - {"add_connections"})
+        else:
+            clash = isinstance(offer.edit, Widen) and bool(kinds - {"add_connections", "widen"})
+        if offer.proven and offer.connections <= room and not clash:
+            chosen.append(offer)
+            room -= offer.connections
+    return chosen
+
+
+def by_any(situation: Situation) -> Proposal:
+    """Of what `extrema`, `predicted_gain` and `information_flow` propose, that with the highest
+    predicted gain per connection."""
+    if situation.probe.samples < FEWEST_SAMPLES:
+        return Proposal(reason="two halves of the probe want 4 samples")
+    trigger: dict[str, float] = {}
+    best, highest, reasons = Proposal(), -math.inf, []
+    for name, propose in BY_SIGNALS.items():
+        proposal = propose(situation)
+        if not proposal.edits:
+            reasons.append(f"{name}: {proposal.reason}")
             continue
-        signals, choose = layer_signals(probe, index), largest_gains(count)
-        gain = honest_gain(signals, layer.derivatives, layer.inputs, choose)
-        places = pairs.only(choose(in_sample_gain(signals))).places
-        edit = AddConnections(layer=index, places=tuple(places.tolist()))
-        offers.append(_Offer(edit, count, gain.nats, gain.standard_error))
-    return offers
+        proposal, each = _priced(situation, proposal)
+        trigger[f"{name}_nats_per_connection"] = each
+        if each > highest:
+            best, highest = proposal, each
+    if not best.edits:
+        return Proposal(trigger=trigger, reason="; ".join(reasons))
+    return replace(best, trigger={**best.trigger, **trigger})
 
 
-def _pair_offers(situation: Situation) -> list[_Offer]:
-    if situation.probe.normalisation != "none":
-        return []  # a normalised layer cannot get units without a change
-    offers = []
-    for index in unit_layers(situation.probe):
-        pair = pair_of(situation, index)
-        if pair is not None and pair.connections <= situation.room:
-            edit = pair.edit(outgoing_size(situation.genome, index))
-            half = pair.gain.halves[0]
-            offers.append(_Offer(edit, pair.connections, half.found, half.standard_error))
-    return offers
+def _priced(situation: Situation, proposal: Proposal) -> tuple[Proposal, float]:
+    """The proposal with its gain, and that for each connection."""
+    if proposal.gain is None:
+        offers = [offer_of(situation, edit) for edit in proposal.edits]
+        error = sum(one.error**2 for one in offers) ** 0.5
+        proposal = replace(proposal, gain=sum(one.nats for one in offers), gain_error=error)
+    assert proposal.gain is not None
+    cost = sum(situation.cost(edit) for edit in proposal.edits)
+    return proposal, proposal.gain / max(1, cost)
 
 
 def nothing(_situation: Situation) -> Proposal:
@@ -228,9 +245,16 @@ def opposite_place(rule: GrowthRule) -> GrowthRule:
     return replace(rule, propose=lambda one: healthiest(one, rule.propose(one)))
 
 
+BY_SIGNALS: dict[str, Propose] = {
+    "extrema": by_extrema,
+    "predicted_gain": by_predicted_gain,
+    "information_flow": by_information_flow,
+}
 EXTREMA, PREDICTED_GAIN = GrowthRule(by_extrema), GrowthRule(by_predicted_gain)
 GROWTH_RULES.register("extrema")(EXTREMA)
 GROWTH_RULES.register("predicted_gain")(PREDICTED_GAIN)
+GROWTH_RULES.register("information_flow")(GrowthRule(by_information_flow))
+GROWTH_RULES.register("hybrid")(GrowthRule(by_any))
 GROWTH_RULES.register("seed_legacy_extrema")(GrowthRule(by_extrema, found_by_seed))
 GROWTH_RULES.register("seed_legacy_relative")(GrowthRule(by_extrema, found_relative))
 GROWTH_RULES.register("recycle_only")(GrowthRule(nothing))

@@ -19,7 +19,7 @@ from pydantic import (
 from structure_net.schema.augmentation import augmentation_text
 from structure_net.schema.space import Space
 from structure_net.schema.strategy_text import is_list, strategy_text
-from structure_net.schema.trial import GrowthPlan, LearningRateControl, MetricsLevel
+from structure_net.schema.trial import GrowthPlan, Initialisation, LearningRateControl, MetricsLevel
 
 Preset = Literal["quick", "balanced", "full"]
 # The first four compete by default; `learning_rates` says what each is made of.
@@ -30,11 +30,13 @@ STRATEGIES = (
 )
 # The first two compete by default; `growth` says what each does.
 GROWTH_RULES = (
-    *("extrema", "predicted_gain", "seed_legacy_extrema", "seed_legacy_relative"),
+    *("extrema", "predicted_gain", "information_flow", "hybrid"),
+    *("seed_legacy_extrema", "seed_legacy_relative"),
     *("random_place_extrema", "random_place_predicted_gain"),
     *("opposite_place_extrema", "opposite_place_predicted_gain"),
     *("recycle_only", "set", "rigl", "none"),
 )
+NEW_BLOCKS = 2  # residual blocks that one training may add
 
 
 def _split_at_commas(value: Any) -> Any:
@@ -82,6 +84,10 @@ class Config(BaseModel):
     )
     weight_decay: float = Field(
         default=0.1, ge=0, le=1, description="decoupled weight decay of connections"
+    )
+    initialisation: Initialisation = Field(
+        default="he",
+        description="starting weights: he, by fan-in; lsuv, fitted to training samples too",
     )
     plugin: Names = Field(
         default=(), description="Python files with extensions of your own, run as they are"
@@ -289,6 +295,8 @@ class Config(BaseModel):
             max_width=self.space.width_range(inputs)[1],
             max_density=self.space.max_density,
             max_parameters=self.space.max_parameters,
+            new_blocks=NEW_BLOCKS if self.enable_residual_blocks else 0,
+            narrowest_junction=self.space.narrowest_junction(inputs),
         )
 
     @property

@@ -29,6 +29,8 @@ REFERENCE_ARCHITECTURES: tuple[tuple[int, ...], ...] = (
 )
 REFERENCE_INPUTS = 3072
 SMALLEST_SCALED_WIDTH = 8
+# Below it a block is as large as what it stands beside, and adds more than it repairs.
+NARROWEST_JUNCTION = 32  # units, of 3,072 inputs
 
 
 class Space(BaseModel):
@@ -140,6 +142,10 @@ class Space(BaseModel):
     def width_range(self, inputs: int) -> tuple[int, int]:
         """Narrowest and widest hidden layer allowed for `inputs` inputs, both included."""
         return self.scaled(self.min_width, inputs), self.scaled(self.max_width, inputs)
+
+    def narrowest_junction(self, inputs: int) -> int:
+        """The narrowest hidden layer that may have a residual block behind it."""
+        return self.scaled(NARROWEST_JUNCTION, inputs)
 
     def check(self, genome: Genome, max_layers: int) -> None:
         """InvalidGenomeError where the genome lies outside; `max_layers` counts sparse layers,

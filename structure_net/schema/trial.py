@@ -11,6 +11,7 @@ from structure_net.genome import Edit, Genome
 Failure = Literal["killed", "out_of_memory", "stalled", "node_lost", "diverged", "error", "invalid"]
 MetricsLevel = Literal["light", "full"]
 LearningRateControl = Literal["none", "shuffled"]
+Initialisation = Literal["he", "lsuv"]
 GrowthOutcome = Literal["grown", "repaired", "rolled_back", "nothing"]
 # Causes outside the trial: the same trial may succeed when it is run again.
 OUTSIDE_CAUSES: frozenset[str] = frozenset({"killed", "out_of_memory", "stalled", "node_lost"})
@@ -120,13 +121,16 @@ class GrowthRecord(Frozen):
 
 
 class GrowthPlan(Frozen):
-    """How often networks try to grow, in epochs, and how far they may."""
+    """How often networks try to grow, in epochs, and how far they may. `new_blocks` is how many
+    residual blocks a trial may get, behind hidden layers of `narrowest_junction` units or more."""
 
     frequency: int = Field(ge=1)
     max_layers: int = Field(ge=2)
     max_width: int = Field(ge=1)
     max_density: float = Field(gt=0, le=1)
     max_parameters: int | None = Field(default=None, ge=1)
+    new_blocks: int = Field(default=0, ge=0)
+    narrowest_junction: int = Field(default=1, ge=1)
 
 
 class TrainingPlan(Frozen):
@@ -134,7 +138,8 @@ class TrainingPlan(Frozen):
 
     `keep_states` asks for the optimizer's state beside each saved network. Metrics are measured
     every `metrics_frequency` epochs, None for never. `learning_rate_control`: as the strategies
-    say, or shuffled as a placebo. `growth` is None where no network grows.
+    say, or shuffled as a placebo. `growth` is None where no network grows. `initialisation`
+    is that of weights that are not inherited: drawn by fan-in, or fitted to training samples too.
     """
 
     run_seed: int = Field(ge=0)
@@ -145,6 +150,7 @@ class TrainingPlan(Frozen):
     batch_size: int = Field(ge=1)
     weight_decay: float = Field(ge=0)
     networks: str
+    initialisation: Initialisation = "he"
     keep_states: bool = False
     mixed_precision: bool = False
     gradient_checkpointing: bool = False

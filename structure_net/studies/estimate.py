@@ -11,7 +11,6 @@ from statistics import median_low
 
 from structure_net.errors import RunFailedError
 from structure_net.executors import usable_cores
-from structure_net.genome import forward_flop
 from structure_net.schema import Config, Given, Resolved, Trial, TrialFailed, resolve
 from structure_net.studies.plan import Arm, Plan
 from structure_net.tournament import Tournament, start
@@ -64,7 +63,7 @@ def _pilot(plan: Plan, arm: Arm) -> _Pilot:
     """One epoch of the founder of median cost, in a directory that is gone afterwards."""
     with _begun(plan.run(arm, plan.seeds[0])) as tournament:
         founders = tournament.evolution.ask()
-        costs = {one.number: one.epochs * tournament.epoch_cost(one.genome) for one in founders}
+        costs = {one.number: tournament.price(one.genome, one.epochs) for one in founders}
         chosen = next(one for one in founders if costs[one.number] == median_low(costs.values()))
         seconds = _seconds_per_flop(tournament, chosen)
         trials = _trials(tournament.config)
@@ -77,26 +76,16 @@ def _pilot(plan: Plan, arm: Arm) -> _Pilot:
 
 
 def estimate_trainings(resolved: Resolved, trials: Sequence[Trial], runs: int) -> Estimate:
-    """The same for single trainings in so many runs, by one epoch of the one of median cost. A
-    network that grows is taken to keep its size, and to be looked at twice in each attempt."""
+    """The same for single trainings in so many runs, by one epoch of the one of median cost. Each
+    network is taken to grow as far as it may."""
     with _begun(resolved) as tournament:
-        costs = {id(one): _training_cost(tournament, one) for one in trials}
+        costs = {id(one): tournament.price(one.genome, one.epochs) for one in trials}
         chosen = next(one for one in trials if costs[id(one)] == median_low(costs.values()))
         seconds = _seconds_per_flop(tournament, chosen)
     workers = resolved.config.workers or usable_cores()
     cost = sum(costs.values())
     busy = cost * seconds / workers
     return Estimate(runs, len(trials), cost, busy + runs * START_SECONDS)
-
-
-def _training_cost(tournament: Tournament, trial: Trial) -> int:
-    cost = trial.epochs * tournament.epoch_cost(trial.genome)
-    if trial.genome.growth_rule == "none":
-        return cost
-    attempts = (trial.epochs - 1) // tournament.config.growth_frequency
-    # A look is a forward pass (2 a connection and sample) and two backward ones (4 each).
-    samples = min(PROBE_SAMPLES, tournament.facts.train_samples)
-    return cost + 2 * attempts * samples * 5 * forward_flop(trial.genome)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool
@@ -16,10 +17,12 @@ from jaxtyping import Bool
 from structure_net.engine import Engine, Learner
 from structure_net.errors import InvalidGenomeError
 from structure_net.genome import (
+    BLOCK_LAYERS,
     AddConnections,
     Edit,
     Genome,
     InsertLayer,
+    InsertResidualBlock,
     Revive,
     Rewire,
     SplitUnit,
@@ -33,11 +36,14 @@ from structure_net.growth import (
     GROWTH_RULES,
     LAST_PROGRESS,
     Applied,
+    Findings,
     GrowthRule,
     Proposal,
     Situation,
     applied,
+    draw_of,
     found,
+    junctions,
     refusal,
     revivals,
     rewired_share,
@@ -49,7 +55,7 @@ from structure_net.learning_rates import Growth
 from structure_net.metrics import Probe, Undetermined, probe
 from structure_net.networks import Body
 from structure_net.schema import EditMade, GrowthAttempted, GrowthOutcome, GrowthPlan, GrowthRecord
-from structure_net.seeding import derive
+from structure_net.seeding import PathPart
 from structure_net.training.classroom import Classroom
 from structure_net.training.observation import probe_set
 from structure_net.training.student import Student
@@ -81,24 +87,29 @@ class _Ground:
     def progress(self) -> float:
         return (self.epoch + 1) / self.student.trial.epochs
 
+    @property
+    def path(self) -> tuple[PathPart, ...]:
+        """What the draws of this attempt have in common."""
+        return ("growth", self.epoch)
+
     def look(self) -> Probe:
         """The network on the probe set of its generation."""
         trial, network = self.student.trial, self.learner.network
-        inputs, labels, batches = probe_set(self.room, trial.generation)
+        inputs, labels, batches, _ = probe_set(self.room, trial.generation)
         seen = probe(
             network,
             inputs,
             labels,
             len(self.room.dataset.classes),
             seed=trial.seed,
-            path=("growth", self.epoch),
+            path=self.path,
             first_products=self.engine.first_products(network, batches),
         )
         # Forward 2, and backward 4 for the true labels and for sampled ones.
         self.student.cost += len(labels) * 5 * forward_flop(network.genome)
         return seen
 
-    def make(self, edits: Sequence[Edit], purpose: str) -> tuple[Edit, ...]:
+    def make(self, edits: Sequence[Edit]) -> tuple[Edit, ...]:
         """The edits made, one after the other, measured, and kept unless they harm; those kept."""
         trial = self.student.trial
 
@@ -107,16 +118,16 @@ class _Ground:
                 return ""
             return refusal(self.plan, trial.genome, genome, self.progress)
 
-        draw = derive(trial.seed, "growth", self.epoch, purpose)
-        usable = self.room.usable_inputs
-        done = applied(self.body, edits, against, draw, usable)
+        draw = partial(draw_of, trial.seed, self.path)
+        done = applied(self.body, edits, against, draw, self.room.usable_inputs)
         self.refused += done.refused
         if done.made and self._kept(done):
             return done.made
         return ()
 
     def _kept(self, done: Applied) -> bool:
-        learner = self.room.equipped(*done.body.network())
+        network, state = done.body.network()
+        learner = self.room.equipped(network, state)
         validation = self.room.batches.validation()
         accuracy, loss, count = self.engine.evaluate(learner.network, validation)
         self.student.cost += count * forward_flop(done.body.genome)
@@ -131,7 +142,7 @@ class _Ground:
             return False
         self.edits += _told(self.body.genome, done.made)
         self.events = _with_events(self.events, self.body.genome, done.made, self.epoch + 1)
-        self.learner, self.body = learner, done.body
+        self.learner, self.body = learner, Body.of(network, state)
         self.accuracy, self.loss = accuracy, loss
         return True
 
@@ -186,10 +197,8 @@ def _attempt(ground: _Ground, rule: GrowthRule) -> GrowthRecord:
     if ground.progress > LAST_PROGRESS:
         proposal = Proposal(reason=f"nothing is added after {LAST_PROGRESS:.0%} of the training")
     else:
-        left = room(ground.plan, ground.student.trial.genome, ground.body.genome, ground.progress)
-        situation = Situation(ground.body, seen, findings, revived, left)
-        proposal = _proposal(rule, situation)
-    made = ground.make(proposal.edits, "additions")
+        proposal = _proposal(rule, _situation(ground, seen, findings, revived))
+    made = ground.make(proposal.edits)
     reason = proposal.reason
     if not made and not reason:
         reason = "no edit was kept"
@@ -218,6 +227,24 @@ def _attempt(ground: _Ground, rule: GrowthRule) -> GrowthRecord:
     )
 
 
+def _situation(
+    ground: _Ground,
+    seen: Probe,
+    findings: Findings | Undetermined,
+    revived: tuple[np.ndarray, ...],
+) -> Situation:
+    plan, start, genome = ground.plan, ground.student.trial.genome, ground.body.genome
+    return Situation(
+        ground.body,
+        seen,
+        findings,
+        revived,
+        room(plan, start, genome, ground.progress),
+        junctions(plan, start, genome),
+        max(0, plan.max_layers - len(genome.plans)),
+    )
+
+
 def _repair(ground: _Ground, seen: Probe, rule: GrowthRule) -> tuple[np.ndarray, ...]:
     """Dead units revived, connections moved; the units of each hidden layer that were revived."""
     findings = found(seen)
@@ -225,7 +252,7 @@ def _repair(ground: _Ground, seen: Probe, rule: GrowthRule) -> tuple[np.ndarray,
     if rule.revives and not isinstance(findings, Undetermined):
         revives = revivals(seen, findings.low)
         ground.refused += _left_dead(seen, findings.low)
-    made = ground.make(revives, "revive")
+    made = ground.make(revives)
     revived = [np.zeros(0, dtype=np.int64) for _ in seen.hidden]
     places = {hidden: place for place, hidden in unit_layers(seen).items()}
     for edit in made:
@@ -234,7 +261,7 @@ def _repair(ground: _Ground, seen: Probe, rule: GrowthRule) -> tuple[np.ndarray,
         revived[number] = np.array([one.unit for one in edit.units])
     share = rewired_share(ground.progress)
     usable = ground.room.usable_inputs
-    ground.make(rewirings(ground.body, seen, share, rule.rewires, usable), "rewire")
+    ground.make(rewirings(ground.body, seen, share, rule.rewires, usable))
     return tuple(revived)
 
 
@@ -273,14 +300,18 @@ def _with_events(
         if isinstance(edit, InsertLayer):
             layer = genome.trunk[edit.place]
             known = [replace(one, layer=one.layer + (one.layer >= layer)) for one in known]
+            layers = [layer]
+        elif isinstance(edit, InsertResidualBlock):
+            layer, count = genome.trunk[edit.junction + 1], BLOCK_LAYERS[edit.block]
+            known = [replace(one, layer=one.layer + count * (one.layer >= layer)) for one in known]
+            layers = [*range(layer, layer + count)]
         elif isinstance(edit, AddConnections):
-            layer = edit.layer
+            layers = [edit.layer]
         elif isinstance(edit, Widen | SplitUnit):
-            layer = genome.trunk[edit.layer]
+            layers = [genome.trunk[edit.layer]]
         else:
-            layer = None
-        if layer is not None:
-            known.append(Growth(float(epochs), layer))
+            layers = []
+        known += [Growth(float(epochs), layer) for layer in layers]
         genome = after
     return tuple(dict.fromkeys(known))
 
@@ -305,8 +336,9 @@ def _told(genome: Genome, edits: Sequence[Edit]) -> tuple[EditMade, ...]:
     for edit in edits:
         after = apply_edit(genome, edit)
         more = connection_count(after) - connection_count(genome)
-        units = sum(after.architecture) - sum(genome.architecture)
-        moved, layer = 0, getattr(edit, "layer", getattr(edit, "place", 0))
+        units = sum(after.hidden_widths) - sum(genome.hidden_widths)
+        names = ("layer", "place", "junction")
+        moved, layer = 0, next((getattr(edit, one) for one in names if hasattr(edit, one)), 0)
         if isinstance(edit, Rewire):
             moved = len(edit.added)
         elif isinstance(edit, Revive):

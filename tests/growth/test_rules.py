@@ -66,7 +66,9 @@ def situation_of(network: Network, left: int = 200, samples: int = 1024) -> Situ
 
 def exact(network: Network, edits: tuple[object, ...]) -> Body:
     """The body after all edits, which must compute what the network computes."""
-    done = applied(body_of(network), edits, lambda _: "", derive(0, "x"), np.ones(20, dtype=bool))  # type: ignore[arg-type]
+    done = applied(
+        body_of(network), edits, lambda _: "", lambda _: derive(0, "x"), np.ones(20, dtype=bool)
+    )  # type: ignore[arg-type]
     assert len(done.made) == len(edits)
     own = done.body.genome
     before = logits(matrices(network), own.activation, INPUTS.numpy())
@@ -159,7 +161,7 @@ def test_rewiring_drops_the_smallest_and_takes_the_largest_gradients(grow: str) 
         taking = np.bincount(np.array(edit.added) // part.sources, minlength=part.units)
         assert (leaving == taking).all()  # constant fan-in stays so
         assert (leaving <= np.floor(0.2 * fan_in + 0.5)).all()
-    done = applied(body, edits, lambda _: "", derive(0, "x"), np.ones(20, dtype=bool))
+    done = applied(body, edits, lambda _: "", lambda _: derive(0, "x"), np.ones(20, dtype=bool))
     assert len(done.made) == 3
     again = rewirings(body, look, 0.2, grow)  # type: ignore[arg-type]
     assert again == edits

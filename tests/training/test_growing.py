@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from structure_net.engine import ENGINES, make_engine
-from structure_net.genome import Genome, active_parameters
+from structure_net.genome import Genome, InsertResidualBlock, active_parameters
 from structure_net.growth import GROWTH_RULES, GrowthRule, Proposal, Situation, most_connections
 from structure_net.networks import load_network
 from structure_net.schema import (
@@ -194,6 +194,35 @@ def test_what_harms_is_rolled_back_to_the_bit(tmp_path: Path) -> None:
     assert "would go from" in records(spoilt)[0].refused[-1]
     assert result(spoilt).network_sha256 == result(recycled).network_sha256
     assert result(spoilt).final_genome is None
+
+
+def test_blocks_come_where_rules_want_them_two_a_trial(tmp_path: Path) -> None:
+    """A rule that wants one behind the second layer at each attempt, and sees where one may be."""
+    seen: list[tuple[int, ...]] = []
+
+    def wanting(situation: Situation) -> Proposal:
+        seen.append(situation.junctions)
+        return Proposal((InsertResidualBlock(junction=1),))
+
+    growth = PLAN.model_copy(update={"max_layers": 20, "new_blocks": 2, "frequency": 1})
+    own = genome(64, [64, 8, 8], 10, 0.3).model_copy(update={"growth_rule": "wanting"})
+    GROWTH_RULES.register("wanting")(GrowthRule(wanting))
+    try:
+        found = run(room(tmp_path, growth), trial_of(own, epochs=10))
+    finally:
+        GROWTH_RULES.forget("wanting")
+    told, final = records(found), result(found).genome
+    grown = [number for number, one in enumerate(told) if one.outcome == "grown"]
+    assert [len(behind) for behind in final.blocks] == [0, 2, 0]
+    first, second = grown
+    assert second < len(seen) - 1
+    for number, junctions in enumerate(seen):
+        assert junctions == ((0, 1, 2) if number <= second else ())
+        assert (number in grown) != any(one.startswith("insert") for one in told[number].refused)
+    assert "2 more than at first" in told[second + 1].refused[-1]
+    (block,) = (edit for edit in told[first].edits if edit.kind == "insert_residual_block")
+    assert (block.layer, block.units) == (1, final.blocks[1][0].width)
+    assert load_network(tmp_path / "0.safetensors")[0].genome == final
 
 
 def test_all_engines_agree_on_a_network_that_grew(place: Classroom, events: list[Event]) -> None:

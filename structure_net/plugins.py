@@ -44,12 +44,18 @@ class Plugin:
         return MODULE + self.sha256[:16]
 
 
+Entry = tuple[Registry[Any], str, Any, float | None]
+ENTRIES = "__registered__"  # of the module of a plug-in: what it entered, to take out and in again
+
+
 def load_plugins(
     paths: Iterable[str | Path], families: Sequence[Registry[Any]] = ()
 ) -> tuple[Plugin, ...]:
     """Run each file once in this process; UsageError, and nothing registered, where one is bad.
 
-    With `families` given, a file that registers in none of them is an error.
+    With `families` given, a file that registers in none of them is an error, and afterwards they
+    hold nothing of plug-ins that were loaded before and are not among these: a run in the same
+    process draws no mutation of another run.
     """
     plugins = {plugin.sha256: plugin for plugin in map(_read, paths)}
     names = [plugin.path.name for plugin in plugins.values()]
@@ -59,8 +65,14 @@ def load_plugins(
                 f"Two plug-ins are named {name} and differ. A run keeps its plug-ins by name: "
                 f"rename one of the two."
             )
+    wanted = {plugin.module for plugin in plugins.values()}
+    for name, module in list(sys.modules.items()):
+        if name.startswith(MODULE) and name not in wanted:
+            _withdraw(module, families)
     for plugin in plugins.values():
-        if plugin.module not in sys.modules:
+        if plugin.module in sys.modules:
+            _enter_again(sys.modules[plugin.module])
+        else:
             _run(plugin, families)
     return tuple(plugins.values())
 
@@ -114,6 +126,29 @@ def _run(plugin: Plugin, families: Sequence[Registry[Any]]) -> None:
     except BaseException:
         _undo(plugin, families, before)
         raise
+    setattr(module, ENTRIES, _entries(families, before))
+
+
+def _entries(families: Sequence[Registry[Any]], before: Sequence[set[str]]) -> list[Entry]:
+    """What the families hold beyond what they had."""
+    return [
+        (family, name, family.get(name), family.weights.get(name))
+        for family, had in zip(families, before, strict=True)
+        for name in family
+        if name not in had
+    ]
+
+
+def _withdraw(module: ModuleType, families: Sequence[Registry[Any]]) -> None:
+    for family, name, *_ in getattr(module, ENTRIES, ()):
+        if name in family and any(family is one for one in families):
+            family.forget(name)
+
+
+def _enter_again(module: ModuleType) -> None:
+    for family, name, member, weight in getattr(module, ENTRIES, ()):
+        if name not in family:
+            family.register(name, weight)(member)
 
 
 def _compiled(plugin: Plugin) -> Any:

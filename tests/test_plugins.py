@@ -155,3 +155,21 @@ def test_the_program_ends_with_2_before_it_makes_anything(
     assert main(["tournament", "--quick", "--out", str(out), "--plugin", str(plugin)]) == 2
     assert words in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_families_hold_the_plugins_of_the_last_load_alone(
+    tmp_path: Path, shapes: Registry[Any], registries: None
+) -> None:
+    """What a file registered goes when it is not asked for, and comes back without a second run."""
+    text = "import shapes\nshapes.SHAPES.register({!r}, weight={})({})\n"
+    first = written(tmp_path, text.format("a", 0.5, "object()"), "first.py")
+    second = written(tmp_path, text.format("b", 2, "len"), "second.py")
+    load_plugins([first], [shapes])
+    once = shapes.get("a")
+    for wanted, names in (([first], "a"), ([second], "b"), ([], ""), ([second, first], "ba")):
+        load_plugins(wanted, [shapes])
+        assert list(shapes) == ["round", *names]
+    assert shapes.get("a") is once
+    assert shapes.weights == {"b": 2, "a": 0.5}
+    load_plugins([])  # no family is named, so none is touched
+    assert list(shapes) == ["round", "b", "a"]

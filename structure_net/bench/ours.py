@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.synchronize import Barrier
 from typing import TYPE_CHECKING
@@ -64,26 +65,21 @@ class Crew:
             place = loads.index(min(loads))
             shares[place].append(cohort)
             loads[place] += work_of(cohort)
-        for (pipe, _), share in zip(self._members, shares, strict=True):
-            pipe.send((share, workload.steps, workload.batch_size, workload.validation))
-        parts = list(self._answers())
+        with _ended_while_it_trained():
+            for (pipe, _), share in zip(self._members, shares, strict=True):
+                pipe.send((share, workload.steps, workload.batch_size, workload.validation))
+            parts = list(self._answers())
         losses = {number: loss for _, part in parts for number, loss in part}
         return max(seconds for seconds, _ in parts), [losses[one.number] for one in trials]
 
     def _answers(self) -> Iterator[Outcome]:
-        """What each process says, as it comes; RunFailedError if one ends instead."""
+        """What each process says, as it comes."""
         silent = {pipe for pipe, _ in self._members}
         while silent:
             for pipe in wait(list(silent)):
                 assert isinstance(pipe, Connection)
                 silent.remove(pipe)
-                try:
-                    yield pipe.recv()
-                except (EOFError, ConnectionError) as problem:
-                    raise RunFailedError(
-                        "A process of the benchmark ended while it trained; what it said stands "
-                        "above. One that was killed for memory says nothing: close other programs."
-                    ) from problem
+                yield pipe.recv()
 
     def close(self) -> None:
         """End the processes."""
@@ -96,6 +92,18 @@ class Crew:
                 process.join()
             pipe.close()
         self._members = []
+
+
+@contextmanager
+def _ended_while_it_trained() -> Iterator[None]:
+    """RunFailedError where the other end of a pipe is gone."""
+    try:
+        yield
+    except (EOFError, ConnectionError) as problem:
+        raise RunFailedError(
+            "A process of the benchmark ended while it trained; what it said stands above. One "
+            "that was killed for memory says nothing: close other programs."
+        ) from problem
 
 
 def chosen_engine(genome: Genome, engines: Sequence[str]) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json as json_text
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from cyclopts import Parameter
 
@@ -18,8 +18,9 @@ from structure_net.errors import DONE, INTERRUPTED, TERMINATED, UsageError
 from structure_net.schema import Given, resolve
 
 if TYPE_CHECKING:
-    from structure_net.studies import Plan
+    from structure_net.studies import Plan, Step
 
+Found = TypeVar("Found")
 OUTPUT = ORDER["Output"]
 TUNING_SEEDS = "0-9"
 Seeds = Annotated[str, Parameter(help="seeds of the pairs: ranges and numbers, 0-9 or 0,3,5-7")]
@@ -90,19 +91,7 @@ def run_to_results(plan: Plan, *, dry_run: bool, json: bool) -> int:
             )
         if dry_run:
             return DONE
-        began, steps = time.monotonic(), run_study(plan)
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as ended:
-                findings = ended.value
-                break
-            left = (time.monotonic() - began) / step.place * (step.runs - step.place)
-            say(
-                f"{step.place}/{step.runs} {step.arm}, seed {step.seed}: {step.trained} trained, "
-                f"{step.seconds:.1f} s; about {rough(left)} left"
-            )
-        results = results_of(findings)
+        results = results_of(told_step_by_step(run_study(plan)))
         written = write_results(plan.directory, results)
         if json:
             print(json_text.dumps(results, indent=2, default=str))
@@ -112,6 +101,22 @@ def run_to_results(plan: Plan, *, dry_run: bool, json: bool) -> int:
         return DONE
 
     return interruptible(work)
+
+
+def told_step_by_step(steps: Generator[Step, None, Found]) -> Found:
+    """What a study finds at last; each of its steps is told as it ends."""
+    began = time.monotonic()
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as ended:
+            found: Found = ended.value
+            return found
+        left = (time.monotonic() - began) / step.place * (step.runs - step.place)
+        say(
+            f"{step.place}/{step.runs} {step.arm}, seed {step.seed}: {step.trained} trained, "
+            f"{step.seconds:.1f} s; about {rough(left)} left"
+        )
 
 
 def interruptible(work: Callable[[], int]) -> int:

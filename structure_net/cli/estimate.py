@@ -13,16 +13,20 @@ LARGEST_BATCH = 256  # of the automatic batch size
 
 def cohort_estimate(config: Config, inputs: int, classes: int) -> int:
     """Memory of training a cohort of the largest networks of a first generation on a processor."""
-    from structure_net.engine import Setting, choose_engine, cohort_bytes
+    from structure_net.engine import Setting, choose_engine, cohort_bytes, observed_bytes
     from structure_net.evolution import World, largest_founders
     from structure_net.executors import LARGEST_COHORT
+    from structure_net.training import PROBE_SAMPLES
 
     batch = config.batch_size_base or LARGEST_BATCH
+    samples = PROBE_SAMPLES if config.enable_comprehensive_metrics else 0
 
     def together(genome: Genome) -> int:
         engine = choose_engine(genome, config.engine, "cpu")
-        setting = Setting(engine, batch, checkpointing=config.gradient_checkpointing)
-        return cohort_bytes([genome] * LARGEST_COHORT[engine], setting, batch)
+        checkpointing = config.gradient_checkpointing
+        setting = Setting(engine, batch, checkpointing=checkpointing, probe_samples=samples)
+        cohort = [genome] * LARGEST_COHORT[engine]
+        return max(cohort_bytes(cohort, setting, batch), observed_bytes(cohort, setting))
 
     return max(map(together, largest_founders(World.of(config, inputs, classes))))
 

@@ -32,6 +32,7 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
     "enable_residual_blocks": ("residual", "enable-residual-blocks"),
     "enable_comprehensive_metrics": ("metrics", "enable-comprehensive-metrics"),
     "enable_profiling": ("profiling", "enable-profiling"),
+    "learning_rate_strategies": ("learning-rate-strategies", "strategies"),
     "enable_wandb": ("wandb", "enable-wandb"),
     "space.max_parameters": ("max-parameters", "space.max-parameters"),
 }

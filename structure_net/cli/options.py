@@ -50,6 +50,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "epochs_per_generation",
         "batch_size_base",
         "weight_decay",
+        "initialisation",
         "learning_rate_strategies",
         "learning_rate_control",
         "gradient_checkpointing",

@@ -1,4 +1,4 @@
-"""`structure-net study`: a pre-registered study, the noise of one genome, or what metrics tell."""
+"""`structure-net study`: a pre-registered study, or one of those that have a name of their own."""
 
 from __future__ import annotations
 
@@ -18,16 +18,21 @@ from structure_net.cli.compare import (
 )
 from structure_net.cli.messages import say
 from structure_net.cli.tournament import TournamentOptions, given
+from structure_net.cli.trainings import (
+    OF_TRAININGS,
+    TRAININGS_TEXT,
+    TrainingsOptions,
+    of_trainings,
+)
 from structure_net.errors import DONE, UsageError
 from structure_net.schema import Given, resolve
 
 NOISE = "noise"
 METRICS = "metrics"
 NETWORKS = 100
+BY_NAME = ", ".join((NOISE, METRICS, *OF_TRAININGS))
 
-What = Annotated[
-    str, Parameter(name="FILE", help=f"a study in TOML, or the word {NOISE} or {METRICS}")
-]
+What = Annotated[str, Parameter(name="FILE", help=f"a study in TOML, or one of {BY_NAME}")]
 Networks = Annotated[
     int | None,
     Parameter(help=f"with {METRICS}: random networks to train [default there: {NETWORKS}]"),
@@ -47,7 +52,8 @@ ChampionOf = Annotated[
     Parameter(help=f"with {NOISE}: the genome is this run's champion, not a founder"),
 ]
 Seeds = Annotated[
-    str | None, Parameter(help=f"with {NOISE}: seeds, as in 0-9 [default there: 0-9]")
+    str | None,
+    Parameter(help=f"with {NOISE}, {' and '.join(OF_TRAININGS)}: seeds [default there: 0-9]"),
 ]
 
 
@@ -61,16 +67,27 @@ def study(
     champion_of: ChampionOf = None,
     networks: Networks = None,
     at_epoch: AtEpoch = None,
+    trainings: Annotated[TrainingsOptions, Parameter(name="*")] = TrainingsOptions(),  # noqa: B008
     dry_run: DryRun = False,
     json: AsJson = False,
 ) -> int:
     """Run a study's arms on its seeds and print paired statistics.
 
     A study's file fixes claim, outcome, margin, arms and seeds; of the options it takes --out,
-    --workers and --data-dir. `study noise` trains one genome on many seeds, `study metrics` many
-    random networks, and tells which metric goes with their accuracy; both with any options.
+    --workers and --data-dir. `study noise` trains one genome on many seeds; `study metrics` many
+    random networks, to tell which metric goes with their accuracy; `study growth` and `study
+    learning-rates` single networks, to compare rules of growth, or strategies, with their controls.
     """
     wanted = given(options)
+    if file in OF_TRAININGS:
+        if confirm or champion_of is not None or networks is not None or at_epoch is not None:
+            raise UsageError(
+                f"`study {file}` takes --seeds, --densities, --rates, --dry-run, --json and "
+                f"options of a run; of the other studies' own options none."
+            )
+        return of_trainings(file, wanted, seeds or "0-9", trainings, dry_run=dry_run, json=json)
+    if trainings != TrainingsOptions():
+        raise UsageError(f"--densities, --rates and --tuning-seeds are for {TRAININGS_TEXT}.")
     if file != METRICS and (networks is not None or at_epoch is not None):
         raise UsageError("--networks and --at-epoch are for `study metrics`.")
     if file == METRICS:

@@ -5,7 +5,14 @@ from structure_net.engine.choice import ENGINES, choose_engine, make_engine
 from structure_net.engine.csr import CsrEngine
 from structure_net.engine.dense import DenseEngine
 from structure_net.engine.engine import Engine, Learner
-from structure_net.engine.memory import Portion, Setting, budget, cohort_bytes, portions
+from structure_net.engine.memory import (
+    Portion,
+    Setting,
+    budget,
+    cohort_bytes,
+    observed_bytes,
+    portions,
+)
 from structure_net.engine.micro_batches import (
     MicroBatches,
     Reduction,
@@ -53,6 +60,7 @@ __all__ = [
     "load_library",
     "make_engine",
     "native_is_there",
+    "observed_bytes",
     "portions",
     "stored_table",
     "table_file",

@@ -19,6 +19,11 @@ On a processor the networks of a cohort take turns and share what is needed whil
 on a device they all need it at once. To that comes the batch: 12 b i of floats (read, standardised,
 mixed), for `native` at most 4 b i (floats; 8-bit images take 1 b i).
 
+To look at one network with all metrics takes, for r samples of w inputs or units in the widest
+layer and U units in all layers, 20 r U + 16 r w + 24 min(r, w)^2 + 140 n + 16 MB at a time, while
+nothing trains. That decides how many workers and how large cohorts fit, never how many samples of a
+batch are taken at a time: results do not depend on whether metrics are measured.
+
 The formulas hold within a factor of 2 of what was measured; tests/engine/test_memory.py measures.
 """
 
@@ -43,12 +48,14 @@ FLOAT, PLACE, INDEX = 4, 8, 4  # bytes of a value, of a place in a dense operand
 @dataclass(frozen=True)
 class Setting:
     """What decides about memory beside the genome. `stacked`: all networks of a cohort compute at
-    the same time, as engine `dense` does on a device."""
+    the same time, as engine `dense` does on a device. `probe_samples`: those that metrics look at,
+    0 without metrics."""
 
     engine: str
     batch_size: int
     stacked: bool = False
     checkpointing: bool = False
+    probe_samples: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,24 @@ def cohort_bytes(genomes: Sequence[Genome], setting: Setting, micro_batch: int) 
     return kept + together + batch_bytes(genomes[0].inputs, setting)
 
 
+def probe_bytes(genome: Genome, samples: int) -> int:
+    """Memory of looking at one network on so many samples with all metrics."""
+    units = sum(plan.units for plan in genome.plans)
+    widest = max(genome.inputs, *(plan.units for plan in genome.plans))
+    signals = 5 * FLOAT * samples * units + 2 * PLACE * samples * widest
+    products = 3 * PLACE * min(samples, widest) ** 2
+    return signals + products + 140 * connection_count(genome) + 16_000_000
+
+
+def observed_bytes(genomes: Sequence[Genome], setting: Setting) -> int:
+    """Memory of a cohort while metrics look at the largest of its networks; 0 without metrics."""
+    if not setting.probe_samples:
+        return 0
+    kept = sum(kept_bytes(genome, setting) for genome in genomes)
+    inputs = FLOAT * setting.probe_samples * genomes[0].inputs
+    return kept + inputs + max(probe_bytes(genome, setting.probe_samples) for genome in genomes)
+
+
 def portions(
     genomes: Sequence[Genome], setting: Setting, room: int | None, largest: int
 ) -> list[Portion]:
@@ -142,6 +167,7 @@ def portions(
         if members and (
             len(chosen) > largest
             or not _fits(cohort_bytes(chosen, setting, setting.batch_size), room)
+            or not _fits(observed_bytes(chosen, setting), room)
         ):
             made.append(_portion(genomes, members, setting, room))
             members = []

@@ -125,7 +125,7 @@ class Passage:
             else:
                 slope = self._before(index, one, slope)
                 own.append((self.layers + index, slope.sum(1)))
-                slope = self._unnormalised(one, slope)
+                slope = self._unnormalised(index, one, slope)
             weights = self._operands.gradient(index, slope, one.below, None if index else rows)
             for place, found in ((index, weights), *own):
                 if add:
@@ -149,7 +149,7 @@ class Passage:
             return Kept(below, u, None, z, z)
         factor = None
         if self._genome.normalisation == "rms":
-            factor = _factor(u)
+            factor = _factor(u[: self._genome.plans[index].members])
             z = torch.addcmul(biases, u, factor.to(u.dtype))
         else:
             z = u.add_(biases)
@@ -163,19 +163,21 @@ class Passage:
             return above
         return SLOPES[self._genome.activation](above, kept.z, kept.h)
 
-    @staticmethod
-    def _unnormalised(kept: Kept, slope: Tensor) -> Tensor:
-        """The gradient by u: d_u = q (d_r - r mean(d_r r)) with r = q u."""
+    def _unnormalised(self, index: int, kept: Kept, slope: Tensor) -> Tensor:
+        """The gradient by u: d_u = q (d_r - r sum(d_r r) / members) with r = q u, where u is that
+        of a member, which moves q; else q d_r."""
         if kept.factor is None:
             return slope
+        members = self._genome.plans[index].members
         r = kept.u * kept.factor
-        mean = (slope * r).mean(0, keepdim=True, dtype=torch.float32)
-        before: Tensor = torch.mul(slope - r * mean, kept.factor)
-        return before.to(slope.dtype)
+        mean = (slope * r).sum(0, keepdim=True, dtype=torch.float32).div_(members)
+        before = slope.to(r.dtype, copy=True)
+        before[:members] -= r[:members] * mean
+        return before.mul_(kept.factor).to(slope.dtype)
 
 
 def _factor(u: Float[Tensor, "units batch"]) -> Float[Tensor, "1 batch"]:
-    """1 / sqrt(mean u^2 + 1e-6) over the units of each sample, fp32."""
+    """1 / sqrt(mean u^2 + 1e-6) over the members of each sample, fp32."""
     norm = torch.linalg.vector_norm(u, dim=0, keepdim=True, dtype=torch.float32)
     return norm.square_().div_(len(u)).add_(RMS_EPSILON).rsqrt_()  # type: ignore[no-any-return]
 

@@ -1,6 +1,6 @@
 """Evolution: a population, its operators, selection and fitness. No torch."""
 
-from structure_net.evolution.budget import EpochCost, within
+from structure_net.evolution.budget import Price, within
 from structure_net.evolution.crossover import Crossed, crossed, crossover
 from structure_net.evolution.evolution import Evolution, Outcome, Selected
 from structure_net.evolution.fitness import FITNESS, Fitness
@@ -32,12 +32,12 @@ __all__ = [
     "SELECTION",
     "WEIGHTS",
     "Crossed",
-    "EpochCost",
     "Evolution",
     "Fitness",
     "Member",
     "Mutation",
     "Outcome",
+    "Price",
     "Search",
     "Selected",
     "Selection",

@@ -12,7 +12,7 @@ from statistics import fmean
 
 from structure_net.errors import InvalidGenomeError, RunFailedError, UsageError
 from structure_net.evolution.accounting import Accounting
-from structure_net.evolution.budget import EpochCost, within
+from structure_net.evolution.budget import Price, within
 from structure_net.evolution.crossover import crossed
 from structure_net.evolution.fitness import FITNESS, fitness_of
 from structure_net.evolution.inheritance import continuation, inheritance
@@ -77,15 +77,15 @@ class Selected:
 class Evolution:
     """A population and its operators. Survivors keep their trial, weights and fitness.
 
-    `epoch_cost` gives the FLOP of one epoch of a genome; a `max_cost` is kept by it.
+    `price` gives the most FLOP of a genome trained for so many epochs; a `max_cost` is kept by it.
     """
 
     def __init__(
-        self, config: Config, inputs: int, classes: int, epoch_cost: EpochCost | None = None
+        self, config: Config, inputs: int, classes: int, price: Price | None = None
     ) -> None:
         self.config = config
         self.spent = 0
-        self._epoch_cost = epoch_cost
+        self._price = price
         self._search = SEARCHES[config.search]
         self.world = World.of(config, inputs, classes)
         FITNESS.get(config.fitness)
@@ -167,10 +167,10 @@ class Evolution:
         limit = self.config.max_cost
         if limit is None:
             return wanted
-        assert self._epoch_cost is not None  # whoever asks for trials under a limit can price them
-        chosen = within(wanted, limit, self.spent, self._epoch_cost)
+        assert self._price is not None  # whoever asks for trials under a limit can price them
+        chosen = within(wanted, limit, self.spent, self._price)
         if not chosen and self.generation == 0:
-            cheapest = min(self._epoch_cost(trial.genome) for trial in wanted)
+            cheapest = min(self._price(trial.genome, 1) for trial in wanted)
             raise UsageError(
                 f"max_cost is {limit} FLOP and one epoch of the cheapest founder costs {cheapest}. "
                 f"Give at least that."

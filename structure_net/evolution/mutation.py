@@ -37,6 +37,8 @@ EDITS: tuple[type, ...] = get_args(get_args(Edit)[0])
 WEIGHTS: dict[str, float] = {
     "width": 0.30,
     "density": 0.15,
+    # Most other edits, and growth, only ever enlarge a network; what it brought: docs/LOG.md.
+    "thin": 0.50,
     "insert_layer": 0.12,
     "remove_layer": 0.06,
     "add_block": 0.10,
@@ -68,6 +70,16 @@ def mutate_density(genome: Genome, world: World, generator: np.random.Generator)
     layer = int(generator.integers(len(genome.densities)))
     factor = float(generator.uniform(0.5, 2.0))
     return SetDensity(layer=layer, density=min(1.0, genome.densities[layer] * factor))
+
+
+@MUTATIONS.register("thin")
+def mutate_thin(genome: Genome, world: World, generator: np.random.Generator) -> Edit:
+    """A quarter to three quarters of all connections stay, inside the space; of inherited weights
+    the largest."""
+    wanted = overall_density(genome) * float(generator.uniform(0.25, 0.75))
+    space = world.space
+    wanted = min(max(wanted, space.min_density), space.max_density)
+    return ScaleDensity(overall_density=world.highest_density(genome.plans, wanted))
 
 
 @MUTATIONS.register("insert_layer")

@@ -82,6 +82,12 @@ class World:
             return []
         return list(junctions_of(genome, self.space.narrowest_junction(self.inputs)))
 
+    def fitted(self, widths: Sequence[int]) -> list[int]:
+        """A named list scaled to the inputs, clipped to the space, no deeper than allowed."""
+        low, high = self.space.width_range(self.inputs)
+        scaled = [self.space.scaled(width, self.inputs) for width in widths]
+        return [min(max(width, low), high) for width in scaled][: self.max_layers - 1]
+
     def genome(
         self,
         widths: Sequence[int],
@@ -132,7 +138,7 @@ def founders(world: World, count: int, generator: np.random.Generator) -> list[G
     rules = list(world.growth_rules) * count
     if len(world.growth_rules) > 1:
         rules = _dealt(world.growth_rules, count, generator)
-    named = [_fitted(world, widths) for widths in world.space.initial_architectures]
+    named = [world.fitted(widths) for widths in world.space.initial_architectures]
     genomes: list[Genome] = []
     seen: set[str] = set()
     for place in range(count):
@@ -150,7 +156,7 @@ def largest_founders(world: World) -> list[Genome]:
     widest = [space.scaled(space.initial_max_width, world.inputs)] * most
     drawn = [
         world.genome(
-            _fitted(world, widths),
+            world.fitted(widths),
             space.initial_max_density,
             space.initial_min_learning_rate,
             world.strategies[0],
@@ -220,13 +226,6 @@ def _dealt(strategies: Sequence[str], count: int, generator: np.random.Generator
     """Each strategy equally often, to within one, in random order; the same for growth rules."""
     dealt = [strategies[place % len(strategies)] for place in range(count)]
     return [dealt[place] for place in generator.permutation(count)]
-
-
-def _fitted(world: World, widths: Sequence[int]) -> list[int]:
-    """A named list scaled to the inputs, clipped to the space, no deeper than allowed."""
-    low, high = world.space.width_range(world.inputs)
-    scaled = [world.space.scaled(width, world.inputs) for width in widths]
-    return [min(max(width, low), high) for width in scaled][: world.max_layers - 1]
 
 
 def _made_small_enough(

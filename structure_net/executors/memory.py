@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from structure_net.engine import Setting, budget, cohort_bytes
+from structure_net.engine import Setting, budget, cohort_bytes, observed_bytes
 from structure_net.environment import memory_bytes
 from structure_net.errors import UsageError
 from structure_net.executors.devices import Slot
 from structure_net.genome import Genome
 from structure_net.schema import Config
+from structure_net.training import PROBE_SAMPLES
 
 # What drawing the connections of a new network takes for a moment (48 to 58 MB measured), and a
 # validation part of 8,192 CIFAR-10 images kept as floats.
@@ -35,17 +36,19 @@ class Machine:
 
 @dataclass(frozen=True)
 class Allowance:
-    """What cohorts are cut to. `room`: bytes for the training of one worker, None without limit."""
+    """What cohorts are cut to. `room`: bytes for the training of one worker, None without limit;
+    `probe_samples`: those that metrics look at, 0 without metrics."""
 
     room: int | None
     batch_size: int
     on_device: bool
     checkpointing: bool
+    probe_samples: int = 0
 
     def setting(self, engine: str) -> Setting:
         """What decides about the memory of a cohort on that engine."""
         stacked = self.on_device and engine == "dense"
-        return Setting(engine, self.batch_size, stacked, self.checkpointing)
+        return Setting(engine, self.batch_size, stacked, self.checkpointing, self.probe_samples)
 
 
 UNLIMITED = Allowance(room=None, batch_size=1, on_device=False, checkpointing=False)
@@ -103,7 +106,8 @@ def allowance(
     else:
         shared, own = machine.program + data_bytes, machine.program + BESIDE_COHORT
         room = budget(machine.memory, share, len(slots), shared=shared, own=own)
-    return Allowance(room, batch_size, on_device, config.gradient_checkpointing)
+    samples = PROBE_SAMPLES if config.enable_comprehensive_metrics else 0
+    return Allowance(room, batch_size, on_device, config.gradient_checkpointing, samples)
 
 
 def run_bytes(machine: Machine, workers: int, cohort: int, data_bytes: int) -> int:
@@ -138,11 +142,14 @@ def slots_that_fit(
     most = f"take --workers {count}" if count else "take a smaller --batch-size or space.max_width"
     raise UsageError(
         f"{len(slots)} workers do not fit the memory: one of the first networks takes "
-        f"{wanted / 1e6:,.0f} MB to train, and max_memory_per_gpu = {config.max_memory_per_gpu:g} "
-        f"of this machine's memory leaves {max(given.room or 0, 0) / 1e6:,.0f} MB for each of "
-        f"{count or 1} workers. Raise it, or {most}."
+        f"{wanted / 1e6:,.0f} MB to train and measure, and max_memory_per_gpu = "
+        f"{config.max_memory_per_gpu:g} of this machine's memory leaves "
+        f"{max(given.room or 0, 0) / 1e6:,.0f} MB for each of {count or 1} workers. Raise it, or "
+        f"{most}."
     )
 
 
 def _wanted(genome: Genome, given: Allowance, engine_of: Callable[[Genome], str]) -> int:
-    return cohort_bytes([genome], given.setting(engine_of(genome)), given.batch_size)
+    setting = given.setting(engine_of(genome))
+    observed = observed_bytes([genome], setting)
+    return max(cohort_bytes([genome], setting, given.batch_size), observed)

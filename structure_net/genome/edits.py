@@ -172,7 +172,7 @@ def apply_edit(genome: Genome, edit: Edit) -> Genome:
             counts = allocate(
                 genome.shapes, edit.overall_density, weights=genome.counts, floors=floors
             )
-            return _rebuilt(genome, _widths(genome), _innovations(genome), counts, genome.blocks)
+            return _with_counts(genome, counts)
         case InsertLayer():
             return _inserted(genome, edit)
         case RemoveLayer():
@@ -184,7 +184,8 @@ def apply_edit(genome: Genome, edit: Edit) -> Genome:
         case SetActivation():
             return _with(genome, activation=edit.activation)
         case SetNormalisation():
-            return _with(genome, normalisation=edit.normalisation)
+            every = [gene.model_copy(update={"members": None}) for gene in genome.hidden]
+            return _with(genome, normalisation=edit.normalisation, hidden=tuple(every))
         case SetLearningRate():
             return _with(genome, base_learning_rate=edit.base_learning_rate)
         case SetStrategy():
@@ -193,7 +194,9 @@ def apply_edit(genome: Genome, edit: Edit) -> Genome:
             return _with(genome, growth_rule=edit.growth_rule)
         case _:
             widths, counts = resized(genome, edit)
-            return _rebuilt(genome, widths, _innovations(genome), counts, genome.blocks)
+            names = _innovations(genome)
+            members = [gene.members or gene.width for gene in genome.hidden]
+            return _rebuilt(genome, widths, names, counts, genome.blocks, members)
 
 
 def inserted_innovation(left: str, right: str) -> str:
@@ -228,7 +231,20 @@ def with_layers(
         min(max(connections_of(density, plan.possible), plan.fewest), plan.possible)
         for density, plan in zip(every, plans, strict=True)
     ]
-    return _rebuilt(genome, widths, innovations, counts, blocks)
+    return _rebuilt(
+        genome, widths, innovations, counts, blocks, _members(genome, widths, innovations)
+    )
+
+
+def _members(genome: Genome, widths: Sequence[int], innovations: Sequence[str]) -> list[int | None]:
+    """Members of the layers that are not narrower than those of their innovation were."""
+    present = {gene.innovation: gene for gene in genome.hidden}
+    found: list[int | None] = []
+    for width, name in zip(widths, innovations, strict=True):
+        gene = present.get(name)
+        kept = gene is not None and width >= gene.width
+        found.append((gene.members or gene.width) if gene is not None and kept else None)
+    return found
 
 
 def _with(genome: Genome, **genes: object) -> Genome:
@@ -259,6 +275,7 @@ def _rebuilt(
     innovations: list[str],
     counts: list[int],
     blocks: Sequence[Sequence[BlockGene]],
+    members: Sequence[int | None],
 ) -> Genome:
     return genome_of(
         genome.inputs,
@@ -272,7 +289,14 @@ def _rebuilt(
         growth_rule=genome.growth_rule,
         innovations=innovations,
         blocks=blocks,
+        members=members,
     )
+
+
+def _with_counts(genome: Genome, counts: list[int]) -> Genome:
+    members = [gene.members for gene in genome.hidden]
+    names = _innovations(genome)
+    return _rebuilt(genome, _widths(genome), names, counts, genome.blocks, members)
 
 
 def _hidden_layer(genome: Genome, layer: int) -> int:
@@ -293,7 +317,7 @@ def _with_density(genome: Genome, edit: SetDensity) -> Genome:
     counts, plan = list(genome.counts), genome.plans[edit.layer]
     wanted = connections_of(edit.density, plan.possible)
     counts[edit.layer] = min(max(wanted, plan.fewest), plan.possible)
-    return _rebuilt(genome, _widths(genome), _innovations(genome), counts, genome.blocks)
+    return _with_counts(genome, counts)
 
 
 def _inserted(genome: Genome, edit: InsertLayer) -> Genome:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -53,7 +53,9 @@ class LayerGene(BaseModel):
     blocks behind it, the first of them nearest to it.
 
     `innovation` names the event that made the layer; crossover aligns equal names. It is history,
-    not content, and takes no part in the genome's id.
+    not content, and takes no part in the genome's id. `members` are the units, the first so many,
+    that move the scale of a normalised layer: those that it was built with. Units that came later
+    are divided by the same scale, so that a layer may get wider without a change. None: all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +64,13 @@ class LayerGene(BaseModel):
     density: Density
     innovation: str
     blocks: tuple[BlockGene, ...] = Field(default=(), max_length=MOST_LAYERS)
+    members: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _some_are_not_members(self) -> LayerGene:
+        if self.members is not None and self.members >= self.width:
+            raise ValueError(f"{self.members} members of {self.width} units; unset means all")
+        return self
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,8 @@ class LayerPlan:
 
     `skip` above 0: it ends a block. The output of the layer that many places before it is added to
     its products, and it has no bias, normalisation or activation. `every_unit` and `every_source`:
-    none of them may be without a connection; others have the skip.
+    none of them may be without a connection; others have the skip. `grown` units, the last ones,
+    came later and do not move the scale where the layer is normalised.
     """
 
     sources: int
@@ -80,6 +90,12 @@ class LayerPlan:
     skip: int = 0
     every_unit: bool = True
     every_source: bool = True
+    grown: int = 0
+
+    @property
+    def members(self) -> int:
+        """The units, the first so many, that move the scale where the layer is normalised."""
+        return self.units - self.grown
 
     @property
     def possible(self) -> int:
@@ -146,17 +162,17 @@ class Genome(BaseModel):
     def plans(self) -> tuple[LayerPlan, ...]:
         """Every sparse layer, input side first."""
         widths = [gene.width for gene in self.hidden]
-        return tuple(plans_of(self.inputs, widths, self.classes, self.blocks))
+        plans = plans_of(self.inputs, widths, self.classes, self.blocks)
+        for gene, layer in enumerate(_trunk_of(plans)[:-1]):
+            if (members := self.hidden[gene].members) is not None:
+                plans[layer] = replace(plans[layer], grown=plans[layer].units - members)
+        return tuple(plans)
 
     @cached_property
     def trunk(self) -> tuple[int, ...]:
         """Places, among all sparse layers, of those outside blocks; the last is the output
         layer."""
-        trunk: list[int] = []
-        for layer, plan in enumerate(self.plans):
-            if plan.gene == len(trunk):
-                trunk.append(layer)
-        return tuple(trunk)
+        return tuple(_trunk_of(self.plans))
 
     @cached_property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -202,6 +218,8 @@ class Genome(BaseModel):
             del gene["innovation"]
             if blocks:
                 gene["blocks"] = blocks
+            if gene["members"] is None:
+                del gene["members"]
         if self.growth_rule == "none":
             del content["growth_rule"]  # ids of networks that do not grow stay what they were
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
@@ -230,6 +248,14 @@ def plans_of(
             skip = len(block.densities)
             plans.append(LayerPlan(block.width, units, gene, skip=skip, every_unit=False))
     return plans
+
+
+def _trunk_of(plans: Sequence[LayerPlan]) -> list[int]:
+    trunk: list[int] = []
+    for layer, plan in enumerate(plans):
+        if plan.gene == len(trunk):
+            trunk.append(layer)
+    return trunk
 
 
 def fewest_connections(shape: tuple[int, int], *, first: bool) -> int:
@@ -262,15 +288,18 @@ def genome_of(
     growth_rule: str = "none",
     innovations: Sequence[str] | None = None,
     blocks: Sequence[Sequence[BlockGene]] | None = None,
+    members: Sequence[int | None] | None = None,
 ) -> Genome:
     """A genome from the connection counts of all sparse layers; raises InvalidGenomeError where a
     bound is broken. The densities of `blocks`, those behind each hidden layer, come from `counts`.
+    `members` of each hidden layer, all of its units without, are kept where it is normalised.
     """
     if min([inputs, *widths, classes]) < 1:
         raise InvalidGenomeError(f"Architecture {[inputs, *widths, classes]} has a width below 1.")
     forms = [()] * len(widths) if blocks is None else blocks
     plans = plans_of(inputs, widths, classes, forms)
     names = innovations or [f"founder-{place}" for place in range(len(widths))]
+    scaled = [None] * len(widths) if members is None or normalisation == "none" else members
     densities = iter([count / plan.possible for count, plan in zip(counts, plans, strict=True)])
     try:
         return Genome(
@@ -282,8 +311,9 @@ def genome_of(
                     density=next(densities),
                     innovation=name,
                     blocks=tuple(_with_densities(block, densities) for block in behind),
+                    members=own if own is not None and own < width else None,
                 )
-                for width, name, behind in zip(widths, names, forms, strict=True)
+                for width, name, behind, own in zip(widths, names, forms, scaled, strict=True)
             ),
             output_density=next(densities),
             activation=activation,

@@ -92,14 +92,15 @@ class SplitUnit(Frozen):
 
 
 class RevivedUnit(Frozen):
-    """A unit's new incoming side, and `mean`, its mean activation so far, which goes into the
-    biases of its targets."""
+    """A unit's new incoming side, with `added` connections more than it had, and `mean`, its mean
+    activation so far, which goes into the biases of its targets."""
 
     unit: int
     sources: tuple[int, ...] = Field(min_length=1)
     weights: tuple[float, ...]
     bias: float
     mean: float
+    added: int = Field(default=0, ge=0)
 
 
 class Revive(Frozen):
@@ -158,13 +159,14 @@ def _units_added(
     """Units of a hidden layer, connections into them and out of them that an edit adds."""
     layer, what = genome.trunk[edit.layer], f"hidden layer {edit.layer}"
     sources, units = genome.shapes[layer]
-    if genome.normalisation == "rms" and not isinstance(edit, Revive):
-        raise InvalidGenomeError(
-            f"{what.capitalize()} is normalised over its units, so another number of them would "
-            f"scale all the others. Units are added, split or pruned without normalisation only."
-        )
     if isinstance(edit, PruneUnits):
         _distinct(edit.units, units, what)
+        members = genome.plans[layer].members
+        if genome.normalisation == "rms" and min(edit.units, default=members) < members:
+            raise InvalidGenomeError(
+                f"{what.capitalize()} is normalised by its first {members} units; without one of "
+                f"them all others would change. Only units that came later can be pruned there."
+            )
         return -len(edit.units), -edit.fan_in, -edit.fan_out
     if isinstance(edit, SplitUnit):
         _distinct([edit.unit], units, what)
@@ -177,7 +179,7 @@ def _units_added(
             _same_length(unit.targets, unit.outgoing, what)
     if isinstance(edit, Revive):
         _distinct([unit.unit for unit in edit.units], units, what)
-        return 0, 0, 0
+        return 0, sum(unit.added for unit in edit.units), 0
     into = sum(len(unit.sources) for unit in edit.units)
     return len(edit.units), into, sum(len(unit.targets) for unit in edit.units)
 

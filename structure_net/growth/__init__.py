@@ -5,6 +5,7 @@ from structure_net.growth.budget import LAST_PROGRESS, junctions, most_connectio
 from structure_net.growth.findings import Findings, found, found_by_seed, found_relative, starved
 from structure_net.growth.flow import Drop, largest_drop
 from structure_net.growth.offers import Offer, offer_of
+from structure_net.growth.relief import extrema_aware
 from structure_net.growth.repair import Grow, revivals, rewired_share, rewirings
 from structure_net.growth.rules import (
     EXTREMA_RATIO,
@@ -30,6 +31,7 @@ __all__ = [
     "Situation",
     "applied",
     "draw_of",
+    "extrema_aware",
     "found",
     "found_by_seed",
     "found_relative",

@@ -87,8 +87,6 @@ def connections_of(situation: Situation, index: int, count: int) -> Offer | None
 
 def pair_offers(situation: Situation) -> list[Offer]:
     """Of each hidden layer that may get units, the best pair."""
-    if situation.probe.normalisation != "none":
-        return []  # a normalised layer cannot get units without a change
     offers = []
     for index in unit_layers(situation.probe):
         pair = pair_of(situation, index)

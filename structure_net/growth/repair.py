@@ -27,7 +27,7 @@ def rewired_share(progress: float) -> float:
     return REWIRED_SHARE * 0.5 * (1.0 + math.cos(math.pi * progress / LAST_REWIRING))
 
 
-def revivals(probe: Probe, dead: Sequence[Bool[np.ndarray, " units"]]) -> list[Revive]:
+def revivals(probe: Probe, dead: Sequence[Bool[np.ndarray, " _"]]) -> list[Revive]:
     """Each dead unit with as many sources as it had, drawn anew, firing on half of the samples.
 
     `dead` are masks of the probe's hidden layers. The first layer draws among inputs that vary. A
@@ -38,19 +38,22 @@ def revivals(probe: Probe, dead: Sequence[Bool[np.ndarray, " units"]]) -> list[R
     for index, mask in zip(probe.hidden_places, dead, strict=True):
         if index not in hidden:
             continue
-        revived = [_revived(probe, index, unit) for unit in np.flatnonzero(mask).tolist()]
+        revived = [revived_unit(probe, index, unit) for unit in np.flatnonzero(mask).tolist()]
         units = tuple(one for one in revived if one is not None)
         if units:
             edits.append(Revive(layer=hidden[index], units=units))
     return edits
 
 
-def _revived(probe: Probe, index: int, unit: int) -> RevivedUnit | None:
+def revived_unit(probe: Probe, index: int, unit: int, fewest: int = 0) -> RevivedUnit | None:
+    """A unit of sparse layer `index` anew, with as many sources as it had, or `fewest` where those
+    are more; of the first layer at most those that vary. None where no draw varies."""
     layer, draw = probe.layers[index], probe.draw("growth", "revive", index, unit)
     choices = np.arange(layer.connections.sources)
     if index == 0 and not probe.constant_inputs.all():
         choices = np.flatnonzero(~probe.constant_inputs)
-    count = int(layer.connections.fan_in[unit])
+    had = int(layer.connections.fan_in[unit])
+    count = max(had, min(fewest, len(choices)))
     if count > len(choices):
         return None
     sources = draw.choice(choices, count, replace=False)
@@ -59,6 +62,7 @@ def _revived(probe: Probe, index: int, unit: int) -> RevivedUnit | None:
         return None
     return RevivedUnit(
         unit=unit,
+        added=count - had,
         sources=tuple(row.sources.tolist()),
         weights=tuple(row.weights.tolist()),
         bias=row.bias,

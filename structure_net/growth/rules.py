@@ -1,6 +1,7 @@
 """Rules of growth: a situation -> edits. Each is registered by name.
 
-Every rule but `none` first repairs what is broken (`growth.repair`); a rule says what is added.
+Every rule but `none` first repairs what is broken (`growth.repair`), `set` and `rigl` in so far as
+connections move; a rule says what is added.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from structure_net.growth.offers import (
     structure_offers,
 )
 from structure_net.growth.places import healthiest, uniform
+from structure_net.growth.repair import Grow
 from structure_net.growth.situation import Proposal, Situation
 from structure_net.growth.units import unit_layers
 from structure_net.metrics import LEAST_GAIN, Probe, Undetermined, unit_utilities
@@ -54,11 +56,14 @@ Propose = Callable[[Situation], Proposal]
 @dataclass(frozen=True)
 class GrowthRule:
     """`propose` says what is added, `find` by what definitions units are counted; without `grows`
-    a rule makes no attempt at all."""
+    a rule makes no attempt at all. `revives`: dead units begin anew; `rewires` tells where
+    connections go that are moved."""
 
     propose: Propose
     find: Callable[[Probe], Findings | Undetermined] = found
     grows: bool = True
+    revives: bool = True
+    rewires: Grow = "rigl"
 
 
 GROWTH_RULES: Registry[GrowthRule] = Registry("growth rule")
@@ -136,8 +141,6 @@ def _fed(situation: Situation, findings: Findings) -> list[AddConnections]:
 
 def _hinges(situation: Situation, findings: Findings) -> list[Widen]:
     probe, edits = situation.probe, []
-    if probe.normalisation != "none":
-        return []  # a normalised layer cannot get units without a change
     hidden = unit_layers(probe)
     own = zip(probe.hidden_places, findings.high, findings.per_layer, strict=True)
     for index, high, count in own:
@@ -228,7 +231,7 @@ def _priced(situation: Situation, proposal: Proposal) -> tuple[Proposal, float]:
 
 
 def nothing(_situation: Situation) -> Proposal:
-    """For `recycle_only`: repair alone."""
+    """For rules that repair alone, or but move connections."""
     return Proposal(reason="the rule adds nothing")
 
 
@@ -259,4 +262,6 @@ GROWTH_RULES.register("random_place_extrema")(random_place(EXTREMA))
 GROWTH_RULES.register("random_place_predicted_gain")(random_place(PREDICTED_GAIN))
 GROWTH_RULES.register("opposite_place_extrema")(opposite_place(EXTREMA))
 GROWTH_RULES.register("opposite_place_predicted_gain")(opposite_place(PREDICTED_GAIN))
+GROWTH_RULES.register("set")(GrowthRule(nothing, revives=False, rewires="set"))
+GROWTH_RULES.register("rigl")(GrowthRule(nothing, revives=False))
 GROWTH_RULES.register("none")(GrowthRule(nothing, grows=False))

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 
 from structure_net.metrics import Probe, ProbedLayer
-from structure_net.networks import RMS_EPSILON
+from structure_net.networks import RMS_EPSILON, half_firing_biases
 
 # A weighted sum that varies less says nothing about its samples.
 LEAST_DEVIATION = 1e-6
@@ -38,14 +38,8 @@ class Row:
 
 
 def half_firing_bias(sums: Float[np.ndarray, " samples"]) -> float:
-    """-t, t midway between two neighbouring distinct sums such that the share of samples above t is
-    nearest 1/2, the larger share in a tie. A plain median fails where many sums are equal."""
-    values, counts = np.unique(sums, return_counts=True)
-    if len(values) == 1:
-        return 0.0
-    share = 1.0 - np.cumsum(counts)[:-1] / len(sums)
-    best = int(np.argmin(np.abs(share - 0.5)))
-    return -float(values[best] + values[best + 1]) / 2
+    """`half_firing_biases` of one unit."""
+    return float(half_firing_biases(sums[None])[0])
 
 
 def row_along(
@@ -66,7 +60,7 @@ def row_along(
     scale = 1.0
     if probe.normalisation == "rms":
         u = torch.from_numpy(_dense(layer)) @ layer.inputs.t()
-        squares = u.square().mean(0).double().numpy()
+        squares = u[: layer.members].square().mean(0).double().numpy()
         scale = float(np.sqrt(squares.mean()))
         sums = sums / np.sqrt(squares + RMS_EPSILON) * scale
     weights = direction * (scale / deviation)
@@ -88,6 +82,8 @@ def leading_directions(
 ) -> tuple[Float[np.ndarray, " units"], Float[np.ndarray, " sources"]]:
     """(u, v): the leading singular pair of E[derivative input^T], by power iterations that never
     form the matrix."""
+    # A product with a strided matrix would copy it each time.
+    derivatives, inputs = derivatives.contiguous(), inputs.contiguous()
     v = torch.from_numpy(generator.standard_normal(inputs.shape[1]).astype(np.float32))
     u = torch.zeros(derivatives.shape[1])
     for _ in range(POWER_ITERATIONS):

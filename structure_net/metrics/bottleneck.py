@@ -61,7 +61,8 @@ def _information_gains(probe: Probe) -> list[Value]:
 def _directions_kept(probe: Probe) -> list[Value]:
     """Effective rank of each hidden layer over that of what it receives."""
     first = probe.layers[0]
-    kept = [_ratio(_few_samples_rank(first.inputs), _few_samples_rank(first.activations))]
+    of_inputs = probe.once_for_inputs("rank", lambda: _few_samples_rank(first.inputs))
+    kept = [_ratio(of_inputs, _few_samples_rank(first.activations))]
     for place in probe.hidden_places[1:]:
         before, after = (
             effective_rank_of(portrait(probe, index).variances) for index in (place, place + 1)

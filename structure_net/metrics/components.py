@@ -33,12 +33,14 @@ class Components:
 
     `scores` are the samples' coordinates along orthonormal `directions`, in the order of falling
     variance, float64; the largest coordinate of each is positive. `captured` is their share of the
-    variance, in (0, 1]; without any component it is 0.
+    variance, in (0, 1]; without any component it is 0. `spectrum` has all eigenvalues of the Gram
+    matrix, as `eigenvalues` gives them, where it was solved completely; else None.
     """
 
     scores: Float[Tensor, "samples components"]
     directions: Float[Tensor, "units components"]
     captured: float
+    spectrum: Float[Tensor, " values"] | None = None
 
     def __len__(self) -> int:
         return self.scores.shape[1]
@@ -58,9 +60,13 @@ def smaller_gram(signal: Float[Tensor, "samples units"]) -> Float[Tensor, "side 
 
 def eigenvalues(gram: Float[Tensor, "side side"]) -> Float[Tensor, " values"]:
     """Those of a Gram matrix, falling, in float64, without the ones that are rounding."""
-    values: Tensor = torch.linalg.eigvalsh(gram.double()).flip(0)
-    # The bound of the method, which follows the number of rows.
-    return values[values > values[:1].clamp(min=0.0) * len(gram) * torch.finfo(torch.double).eps]
+    return _sound(torch.linalg.eigvalsh(gram.double()).flip(0))
+
+
+def _sound(values: Float[Tensor, " side"]) -> Float[Tensor, " values"]:
+    """Without the ones that are rounding: below the bound of the method, which follows the number
+    of rows."""
+    return values[values > values[:1].clamp(min=0.0) * len(values) * torch.finfo(torch.double).eps]
 
 
 def components(
@@ -73,8 +79,13 @@ def components(
     wide = min(signal.shape) > COMPLETE
     if gram is None:
         gram = smaller_gram(signal if wide else signal.double())
-    found = _krylov(gram.float(), most) if wide else _complete(gram.double(), most)
-    values, vectors, products = found
+    spectrum = None
+    if wide:
+        values, vectors, products = _krylov(gram.float(), most)
+    else:
+        whole = torch.linalg.eigh(gram.double())
+        spectrum = _sound(whole.eigenvalues.flip(0))
+        values, vectors, products = _leading(whole.eigenvalues, whole.eigenvectors, most)
     samples, units = signal.shape
     if samples < units:
         # G U = X (X' U): coordinates of X along its directions X' U / sqrt(value).
@@ -84,9 +95,9 @@ def components(
         scores = (signal @ vectors.to(signal.dtype)).double()
         directions = vectors
     sides = scores.gather(0, scores.abs().argmax(0, keepdim=True)).sign() if len(values) else 1.0
-    whole = float(gram.diagonal().double().sum())
-    captured = float(scores.square().sum()) / whole if len(values) else 0.0
-    return Components(scores * sides, directions * sides, min(captured, 1.0))
+    total = float(gram.diagonal().double().sum())
+    captured = float(scores.square().sum()) / total if len(values) else 0.0
+    return Components(scores * sides, directions * sides, min(captured, 1.0), spectrum)
 
 
 Leading = tuple[
@@ -94,9 +105,11 @@ Leading = tuple[
 ]
 
 
-def _complete(gram: Float[Tensor, "side side"], most: int) -> Leading:
-    """Leading eigenvalues, eigenvectors, and the products of the matrix with these."""
-    values, vectors = torch.linalg.eigh(gram)
+def _leading(
+    values: Float[Tensor, " side"], vectors: Float[Tensor, "side side"], most: int
+) -> Leading:
+    """Leading eigenvalues, eigenvectors, and the products of the matrix with these, from all, in
+    rising order."""
     values, vectors = values.flip(0)[:most], vectors.flip(1)[:, :most]
     sound = values > values[:1].clamp(min=0.0) * DOUBLE_ROUNDING
     values, vectors = values[sound], vectors[:, sound]
@@ -104,7 +117,7 @@ def _complete(gram: Float[Tensor, "side side"], most: int) -> Leading:
 
 
 def _krylov(gram: Float[Tensor, "side side"], most: int) -> Leading:
-    """As `_complete`, from the space spanned by a random block and its products with the matrix."""
+    """As `_leading`, from the space spanned by a random block and its products with the matrix."""
     side = len(gram)
     # A start that is the same for every signal: what a metric says must not depend on a draw.
     start = derive(0, "components").standard_normal((side, most + OVERSAMPLING), dtype="float32")

@@ -7,15 +7,16 @@ column change nothing. It sees monotone dependence only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from structure_net.metrics.jackknife import GROUPS, STUDENT, groups_of, spread
+from structure_net.metrics.jackknife import GROUPS, STUDENT, spread
 from structure_net.metrics.measurement import Undetermined, Value
 
 PERMUTATIONS = 20
@@ -54,43 +55,94 @@ def resolution(dimensions: int, samples: int) -> float:
     return dimensions * max(0.0, 0.5 * float(np.log(samples / 20)))
 
 
-class Ranked:
-    """The columns of both sides, sorted once; scores of all samples or of some from that."""
+class Scores:
+    """Phi^-1(rank / (samples + 1)) of each column of both sides, the first `left` columns x; equal
+    values share the mean of their scores. `covariance` is that of the scores, whose means are 0."""
 
-    def __init__(self, columns: Float[Tensor, "samples columns"]) -> None:
-        values, self._order = columns.T.contiguous().sort(dim=1, stable=True)
-        ends = values[:, 1:] != values[:, :-1]
-        # Ordinal number of each run of equal values; None without ties, the common case.
-        first = torch.zeros(len(values), 1, dtype=torch.long)
-        self._runs = None if bool(ends.all()) else torch.cat([first, ends.long().cumsum(1)], 1)
-        self.samples = len(columns)
+    def __init__(self, x: Float[Tensor, "samples _"], y: Float[Tensor, "samples _"]) -> None:
+        columns = np.ascontiguousarray(torch.cat([x, y], 1).T.numpy())
+        self.left, self.samples = x.shape[1], len(x)
+        # Which of equal values comes first does not matter below.
+        self.order = np.argsort(columns, axis=1)
+        self.first, self.last = _runs(np.take_along_axis(columns, self.order, axis=1))
+        sums = _summed_table(self.samples)
+        ordered = (sums[self.last + 1] - sums[self.first]) / (self.last + 1 - self.first)
+        self.values = np.empty_like(ordered)
+        np.put_along_axis(self.values, self.order, ordered, axis=1)
+        self.products = self.values @ self.values.T
 
-    def scores(
-        self, kept: Bool[Tensor, " samples"] | None = None
-    ) -> Float[Tensor, "columns samples"]:
-        """Phi^-1(rank / (samples + 1)), equal values sharing the mean of their scores; 0 where a
-        sample is left out, the ranks being those among the others."""
-        order, runs = self._order, self._runs
-        if kept is not None:
-            inside = kept[order]
-            order = order[inside].view(len(order), -1)
-            runs = None if runs is None else runs[inside].view(len(order), -1)
-        many = order.shape[1]
-        table = torch.special.ndtri(torch.arange(1, many + 1, dtype=torch.double) / (many + 1))
-        table = table.expand(len(order), many)
-        if runs is not None:
-            sums = torch.zeros(len(runs), self.samples, dtype=torch.double)
-            counts = sums.scatter_add(1, runs, torch.ones_like(table))
-            sums.scatter_add_(1, runs, table)
-            table = (sums / counts.clamp(min=1.0)).gather(1, runs)
-        scores = torch.zeros(len(order), self.samples, dtype=torch.double)
-        return scores.scatter_(1, order, table)
+    @cached_property
+    def nats(self) -> Value:
+        """The estimate: H_x + H_y - H_xy."""
+        if self.samples <= len(self.values):
+            return Undetermined(f"{self.samples} samples of {len(self.values)} columns")
+        found = _information(self.products[None], self.left, np.array([self.samples]))
+        return float(found[0]) if np.isfinite(found[0]) else DEPENDENT
+
+    def left_out(self) -> Float[np.ndarray, " groups"]:
+        """The estimate without each group of samples (number modulo 20); NaN where there is none.
+
+        Sums of products go without the group exactly. That the ranks of the others move up is taken
+        to first order: by `rank_shares`.
+        """
+        shares = self.rank_shares().sum(0)
+        products = np.empty((GROUPS, *self.products.shape))
+        shifts, kept = np.empty(GROUPS), np.empty(GROUPS, dtype=np.int64)
+        for group in range(GROUPS):
+            out = np.ascontiguousarray(self.values[:, group::GROUPS])
+            products[group] = self.products - out @ out.T
+            shifts[group], kept[group] = shares[group::GROUPS].sum(), self.samples - out.shape[1]
+        return _information(products, self.left, kept) + shifts
+
+    def rank_shares(self) -> Float[np.ndarray, "columns samples"]:
+        """By how much the estimate would change when a sample goes because the others' ranks in a
+        column change, to first order.
+
+        A score at place i of M moves by [i/M - i/(M+1) - (1/M where the sample stands below it)] /
+        phi(score). Of equal values each stands half below the others.
+        """
+        samples = self.samples
+        slopes = -_inverse(self.products)
+        for side in self._sides:
+            slopes[side, side] += _inverse(self.products[side, side])
+        by_place = np.exp(0.5 * np.square(self.values)) * (slopes @ self.values)
+        moves = math.sqrt(2 * math.pi) * np.take_along_axis(by_place, self.order, axis=1)
+        until = np.zeros((len(moves), samples + 1))
+        np.cumsum(moves, axis=1, out=until[:, 1:])
+        end = np.take_along_axis(until, self.last + 1, axis=1)
+        equal = end - np.take_along_axis(until, self.first, axis=1)
+        above = until[:, -1:] - end + 0.5 * (equal - moves)
+        places = (self.first + self.last + 2) / (2.0 * samples * (samples + 1))
+        up = moves * places
+        shares = np.empty_like(moves)
+        np.put_along_axis(
+            shares, self.order, up.sum(1, keepdims=True) - up - above / samples, axis=1
+        )
+        return shares
+
+    def permuted(self, generator: np.random.Generator) -> Float[np.ndarray, " permutations"]:
+        """The estimate after the rows of one side went into random orders, 20 times.
+
+        With both sides made uncorrelated, K their covariance in a new order, that is
+        -1/2 ln det(1 - K K').
+        """
+        x, y = (_uncorrelated(self.values[side], self.products[side, side]) for side in self._sides)
+        rows = np.ascontiguousarray(y.T)
+        mixed = np.stack(
+            [x @ rows[generator.permutation(self.samples)] for _ in range(PERMUTATIONS)]
+        )
+        inside = np.eye(len(x)) - mixed @ mixed.transpose(0, 2, 1)
+        biases = _biases((len(x), len(y)), self.samples)
+        return -0.5 * _log_determinants(inside) - biases
+
+    @property
+    def _sides(self) -> tuple[slice, slice]:
+        return slice(None, self.left), slice(self.left, None)
 
 
 def copula_value(x: Float[Tensor, "samples left"], y: Float[Tensor, "samples right"]) -> Value:
     """The estimate alone, in nats; Undetermined where a covariance is singular."""
-    scores = Ranked(torch.cat([x, y], 1)).scores()
-    return _information(scores, x.shape[1], len(x))
+    return Scores(x, y).nats
 
 
 def copula_information(
@@ -99,62 +151,86 @@ def copula_information(
     generator: np.random.Generator,
 ) -> CopulaInformation | Undetermined:
     """The estimate with its jackknife interval and its null; `generator` draws permutations."""
-    ranked, left, samples = Ranked(torch.cat([x, y], 1)), x.shape[1], len(x)
-    scores = ranked.scores()
-    nats = _information(scores, left, samples)
-    if isinstance(nats, Undetermined):
-        return nats
-    thinned = _left_out(ranked, left)
-    shuffled = [_permuted(scores, left, generator) for _ in range(PERMUTATIONS)]
-    for value in (*thinned, *shuffled):
-        if isinstance(value, Undetermined):
-            return value
-    null = [value for value in shuffled if isinstance(value, float)]
+    scores = Scores(x, y)
+    if isinstance(scores.nats, Undetermined):
+        return scores.nats
+    thinned, null = scores.left_out(), scores.permuted(generator)
+    if not (np.isfinite(thinned).all() and np.isfinite(null).all()):
+        return DEPENDENT
     # Weibull's quantile: a further permutation stays at or below it with probability 0.95.
     return CopulaInformation(
-        nats,
-        spread([value for value in thinned if isinstance(value, float)]),
+        scores.nats,
+        spread(thinned.tolist()),
         float(np.mean(null)),
         float(np.quantile(null, 0.95, method="weibull")),
     )
 
 
-def _left_out(ranked: Ranked, left: int) -> list[Value]:
-    """The estimate without each group of samples, ranks taken anew among those that stay."""
-    groups = torch.from_numpy(groups_of(ranked.samples))
-    return [
-        _information(ranked.scores(groups != group), left, int((groups != group).sum()))
-        for group in range(GROUPS)
-    ]
+def _runs(
+    ordered: Float[np.ndarray, "columns samples"],
+) -> tuple[Int[np.ndarray, "columns samples"], Int[np.ndarray, "columns samples"]]:
+    """Of each place in ascending columns, the first and the last place of the same value."""
+    columns, samples = ordered.shape
+    places = np.broadcast_to(np.arange(samples), ordered.shape)
+    new = ordered[:, 1:] != ordered[:, :-1]
+    if bool(new.all()):
+        return places, places
+    edge = np.ones((columns, 1), dtype=np.bool_)
+    first = np.maximum.accumulate(np.where(np.hstack([edge, new]), places, 0), axis=1)
+    ends = np.where(np.hstack([new, edge]), places, samples - 1)[:, ::-1]
+    return first, np.minimum.accumulate(ends, axis=1)[:, ::-1]
 
 
-def _permuted(
-    scores: Float[Tensor, "columns samples"], left: int, generator: np.random.Generator
-) -> Value:
-    """The estimate after the rows of one side went into a random order."""
-    order = torch.from_numpy(generator.permutation(scores.shape[1]))
-    mixed = torch.cat([scores[:left], scores[left:, order]])
-    return _information(mixed, left, scores.shape[1])
+@cache
+def _summed_table(samples: int) -> Float[np.ndarray, " samples_plus_1"]:
+    """Sums of the first 0, 1, ... normal scores of so many samples."""
+    ranks = torch.arange(1, samples + 1, dtype=torch.double)
+    scores = torch.special.ndtri(ranks / (samples + 1)).numpy()
+    sums = np.concatenate([[0.0], scores.cumsum()])
+    # Scores come in pairs of opposite sign: to the bit, so that those of a constant are 0.
+    return np.asarray(np.where(np.arange(samples + 1) <= samples // 2, sums, sums[::-1]))
 
 
-def _information(scores: Float[Tensor, "columns samples"], left: int, samples: int) -> Value:
-    """H_x + H_y - H_xy of scores of mean 0, of which the first `left` columns are x."""
-    covariance = scores @ scores.T / (samples - 1)
-    sides = (covariance[:left, :left], covariance[left:, left:], covariance)
-    if samples <= len(scores):
-        return Undetermined(f"{samples} samples of {len(scores)} columns")
-    entropies = list(_entropies(sides, samples))
-    if not all(np.isfinite(entropies)):
-        return DEPENDENT
-    return entropies[0] + entropies[1] - entropies[2]
+def _information(
+    products: Float[np.ndarray, "n columns columns"], left: int, samples: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    """H_x + H_y - H_xy of sums of products of scores; NaN where a matrix is singular."""
+    sides = (products[:, :left, :left], products[:, left:, left:], products)
+    x, y, both = (_log_determinants(side) for side in sides)
+    sizes = left, products.shape[1] - left
+    biases = np.array([_biases(sizes, int(count)) for count in samples])
+    return np.asarray(0.5 * (x + y - both) - biases)
 
 
-def _entropies(covariances: tuple[Float[Tensor, "_ _"], ...], samples: int) -> Iterator[float]:
-    """Gaussian entropies up to constants that cancel, without the bias of a sample covariance:
-    the mean of ln det S exceeds ln det of the truth by D ln 2 - D ln(M-1) + sum psi((M-i)/2)."""
-    for covariance in covariances:
-        size = len(covariance)
-        factor, failed = torch.linalg.cholesky_ex(covariance)
-        places = (samples - torch.arange(1, size + 1, dtype=torch.double)) / 2
-        bias = size * float(np.log(2.0 / (samples - 1))) + float(places.digamma().sum())
-        yield np.nan if int(failed) else float(factor.diagonal().log().sum()) - bias / 2
+def _log_determinants(matrices: Float[np.ndarray, "n size size"]) -> Float[np.ndarray, " n"]:
+    """Of positive definite matrices; NaN for others."""
+    factors, failed = torch.linalg.cholesky_ex(torch.from_numpy(np.ascontiguousarray(matrices)))
+    found = 2.0 * factors.diagonal(dim1=1, dim2=2).log().sum(1)
+    return np.asarray(found.masked_fill(failed != 0, math.nan).numpy())
+
+
+def _inverse(matrix: Float[np.ndarray, "size size"]) -> Float[np.ndarray, "size size"]:
+    """Of a positive definite matrix."""
+    factor, _ = torch.linalg.cholesky_ex(torch.from_numpy(matrix))
+    return np.asarray(torch.cholesky_inverse(factor).numpy())
+
+
+def _uncorrelated(
+    values: Float[np.ndarray, "columns samples"], products: Float[np.ndarray, "columns columns"]
+) -> Float[np.ndarray, "columns samples"]:
+    """The columns turned so that their sums of products are the unit matrix."""
+    factor, _ = torch.linalg.cholesky_ex(torch.from_numpy(products))
+    turned: Tensor = torch.linalg.solve_triangular(factor, torch.from_numpy(values), upper=False)
+    return np.asarray(turned.numpy())
+
+
+@cache
+def _biases(sizes: tuple[int, int], samples: int) -> float:
+    """Nats by which log determinants of sums of products make the estimate too high.
+
+    The mean of ln det S exceeds ln det of the truth by D ln 2 - D ln(M-1) + sum psi((M-i)/2); the
+    terms in ln cancel between the sides and the whole.
+    """
+    places = (samples - torch.arange(1, sum(sizes) + 1, dtype=torch.double)) / 2
+    sums: list[float] = (0.5 * places.digamma().cumsum(0)).tolist()
+    return sums[sizes[0] - 1] + sums[sizes[1] - 1] - sums[-1]

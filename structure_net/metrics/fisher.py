@@ -68,8 +68,11 @@ def _back(
         by_u = by_h if layer.skip else by_h * slope(layer.z)
         if probe.normalisation == "rms" and not layer.skip:
             u = layer.inputs @ matrices[index].t()
-            scale = torch.rsqrt(u.square().mean(1, keepdim=True) + RMS_EPSILON)
+            members = layer.members or u.shape[1]
+            scale = torch.rsqrt(u[:, :members].square().mean(1, keepdim=True) + RMS_EPSILON)
             r = scale * u
-            by_u = scale * (by_u - r * (by_u * r).mean(1, keepdim=True))
+            along = (by_u * r).sum(1, keepdim=True) / members
+            by_u[:, :members] -= r[:, :members] * along
+            by_u *= scale
         found.insert(0, by_u)
     return found

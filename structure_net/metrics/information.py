@@ -12,19 +12,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from structure_net.metrics.binned import BinnedInformation, binned_information
 from structure_net.metrics.components import Components, centred, components
 from structure_net.metrics.copula import (
     CopulaInformation,
+    Scores,
     copula_information,
-    copula_value,
     resolution,
 )
-from structure_net.metrics.jackknife import standard_error
-from structure_net.metrics.ksg import ksg
+from structure_net.metrics.jackknife import spread
+from structure_net.metrics.ksg import ksg, ksg_left_out
 from structure_net.metrics.measurement import Measurement, Undetermined, Value
 from structure_net.metrics.metric import metric
 from structure_net.metrics.probe import Probe
@@ -88,7 +88,7 @@ def view(
     found = components(whole, most) if found is None else found
     if not len(found):
         return STILL
-    variances = NOISE**2 * whole.double().square().mean(0)
+    variances = NOISE**2 * whole.square().mean(0, dtype=torch.double)
     # Along the components it has this covariance.
     spread = found.directions.T @ (variances[:, None] * found.directions)
     noise = torch.linalg.cholesky(spread)
@@ -113,20 +113,22 @@ def noisy_channel(
     return Channel(before, after, responses)
 
 
-def non_monotone(x: Float[Tensor, "samples 1"], y: Float[Tensor, "samples 1"]) -> bool | None:
+def non_monotone(
+    x: Float[Tensor, "samples 1"], y: Float[Tensor, "samples 1"], seen: Value | None = None
+) -> bool | None:
     """Whether neighbours see far more dependence in a pair than the Gaussian copula; None where
-    one of the two is undetermined. The jackknife runs only where the excess is large enough."""
-
-    def excess(kept: Int[np.ndarray, " kept"] | slice) -> float:
-        seen, monotone = ksg(x[kept].numpy(), y[kept].numpy()), copula_value(x[kept], y[kept])
-        if isinstance(seen, Undetermined) or isinstance(monotone, Undetermined):
-            return float("nan")
-        return seen - monotone
-
-    whole = excess(slice(None))
-    if np.isnan(whole):
+    one of the two is undetermined. `seen` is `ksg` of the pair, where that is known already. The
+    jackknife runs only where the excess is large enough."""
+    if seen is None:
+        seen = ksg(x.numpy(), y.numpy())
+    scores = Scores(x, y)
+    if isinstance(seen, Undetermined) or isinstance(scores.nats, Undetermined):
         return None
-    return whole > EXCESS and whole > EXCESS_ERRORS * standard_error(excess, len(x))
+    excess = seen - scores.nats
+    if excess <= EXCESS:
+        return False
+    left_out = ksg_left_out(x.numpy(), y.numpy()) - scores.left_out()
+    return excess > EXCESS_ERRORS * spread(left_out.tolist())
 
 
 def channel(probe: Probe, layer: int) -> Channel | Undetermined:
@@ -145,7 +147,9 @@ def _view(probe: Probe, index: int) -> View | Undetermined:
     most = most_components(probe)
     if index == 0:
         first = probe.layers[0].inputs
-        return probe.once("view 0", lambda: view(first, most, portrait(probe, 0).components))
+        return probe.once_for_inputs(
+            "view", lambda: view(first, most, portrait(probe, 0).components)
+        )
     return probe.once(f"view {index}", lambda: view(probe.layers[index - 1].z, most))
 
 
@@ -160,6 +164,8 @@ def read_signal(probe: Probe, index: int, reader: ReaderName = "linear") -> Read
         scores = portrait(probe, index).components.scores
         return read_labels(scores, probe.labels, probe.draw("readers"), reader)
 
+    if index == 0:
+        return probe.once_for_inputs(f"{reader} reading", made)
     return probe.once(f"{reader} reading {index}", made)
 
 
@@ -202,7 +208,7 @@ def layer_information(probe: Probe) -> Measurement:
     channels = _channels(probe)
     found = [_informed(probe, layer, one) for layer, one in enumerate(channels)]
     values = _each(found, lambda one: one.nats)
-    told = [_told_of(one, through) for one, through in zip(found, channels, strict=True)]
+    told = [_told_of(probe, layer, one, channels[layer]) for layer, one in enumerate(found)]
     return Measurement(least(values), tuple(values), {"layers": told})
 
 
@@ -213,13 +219,7 @@ def leading_ksg(probe: Probe) -> Measurement:
 
     Layers: all sparse layers. Total: the smallest.
     """
-    values: list[Value] = []
-    for one in _channels(probe):
-        if isinstance(one, Undetermined):
-            values.append(one)
-        else:
-            x, y = one.leading_pair
-            values.append(ksg(x.numpy(), y.numpy()))
+    values = [_leading_ksg(probe, layer, one) for layer, one in enumerate(_channels(probe))]
     return Measurement(least(values), tuple(values))
 
 
@@ -258,6 +258,14 @@ def _informed(
     return copula_information(through.before.coordinates, through.responses, generator)
 
 
+def _leading_ksg(probe: Probe, layer: int, through: Channel | Undetermined) -> Value:
+    """Of the leading components of a layer's channel, computed once a probe."""
+    if isinstance(through, Undetermined):
+        return through
+    x, y = through.leading_pair
+    return probe.once(f"leading ksg {layer}", lambda: ksg(x.numpy(), y.numpy()))
+
+
 def _each(found: Sequence[T | Undetermined], value: Callable[[T], float]) -> list[Value]:
     """The value of each that was found; the reason where it was not."""
     return [one if isinstance(one, Undetermined) else value(one) for one in found]
@@ -269,7 +277,10 @@ def _told(one: Reading | BinnedInformation | Undetermined) -> dict[str, Any]:
 
 
 def _told_of(
-    one: CopulaInformation | Undetermined, through: Channel | Undetermined
+    probe: Probe,
+    layer: int,
+    one: CopulaInformation | Undetermined,
+    through: Channel | Undetermined,
 ) -> dict[str, Any]:
     if isinstance(one, Undetermined):
         return {"undetermined": one.reason}
@@ -283,5 +294,5 @@ def _told_of(
         "resolved": one.nats <= resolution(min(dimensions), len(through.responses)),
         "dimensions": dimensions,
         "captured": [side.captured for side in views],
-        "non_monotone": non_monotone(*through.leading_pair),
+        "non_monotone": non_monotone(*through.leading_pair, _leading_ksg(probe, layer, through)),
     }

@@ -70,7 +70,8 @@ class ProbedLayer:
 
     `skip` above 0: it ends a residual block. What entered the block, the activations of the layer
     so many places before, is added to its products; `z` and `activations` are the sums, and there
-    are no biases.
+    are no biases. Where hidden layers are normalised, the first `members` units move the scale;
+    None: all do.
     """
 
     connections: Connections
@@ -82,6 +83,7 @@ class ProbedLayer:
     derivatives: Derivatives = _at_first_use()  # noqa: RUF009
     sampled_derivatives: Derivatives = _at_first_use()  # noqa: RUF009
     skip: int = 0
+    members: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Probe:
     normalisation: Normalisation = "none"
     seed: int = 0
     path: tuple[PathPart, ...] = ()
+    of_inputs: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -127,6 +130,13 @@ class Probe:
         """A fresh generator for the purpose named; the same for every probe of this path."""
         return derive(self.seed, *self.path, *purpose)
 
+    def once_for_inputs(self, key: str, function: Callable[[], T]) -> T:
+        """As `once`, for what follows from the inputs, the labels and `draw` alone, whatever the
+        network: computed once for all probes that share `of_inputs`."""
+        if key not in self.of_inputs:
+            self.of_inputs[key] = function()
+        return cast(T, self.of_inputs[key])
+
     def once(self, key: str, function: Callable[[], T]) -> T:
         """What `function` gives, computed at the first call for `key` and kept with this probe:
         for what several metrics need. Nobody may change it."""
@@ -144,10 +154,12 @@ def probe(
     path: tuple[PathPart, ...],
     seed: int = 0,
     first_products: Float[Tensor, "units samples"] | None = None,
+    of_inputs: dict[str, Any] | None = None,
 ) -> Probe:
     """The network on these samples (standardised inputs, class numbers below `classes`), computed
     where the network lies and held on the processor. `first_products` are u = W h of the first
-    layer, where somebody has them already; they are used up. UsageError where samples do not fit.
+    layer, where somebody has them already; they are used up. `of_inputs` is shared with other
+    probes of the same inputs, labels, seed and path. UsageError where samples do not fit.
     """
     _check(network, inputs, labels, classes)
     labels = labels.detach().cpu().long()
@@ -174,6 +186,7 @@ def probe(
             derivatives=_later(true, index),
             sampled_derivatives=_later(sampled, index),
             skip=plan.skip,
+            members=plan.members if plan.grown else None,
         )
         for index, plan in enumerate(network.genome.plans)
     )
@@ -187,6 +200,7 @@ def probe(
         normalisation=genome.normalisation,
         seed=seed,
         path=path,
+        of_inputs={} if of_inputs is None else of_inputs,
     )
 
 

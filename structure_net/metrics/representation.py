@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from structure_net.errors import UsageError
 from structure_net.metrics.components import (
+    COMPLETE,
     Components,
     centred,
     components,
@@ -29,6 +31,8 @@ SIMILARITY_SAMPLES = 1024
 # Components read from a signal, and how many samples there are at least for each.
 MOST_COMPONENTS = 64
 SAMPLES_PER_COMPONENT = 60
+# Sums over pairs of samples come from features where these have so many times fewer products.
+NARROW = 16
 NO_HIDDEN_LAYER = Undetermined("the network has no hidden layer")
 CONSTANT = Undetermined("the activations are the same on all samples")
 
@@ -67,51 +71,89 @@ class Similarity:
 
 class Kernel:
     """Inner products of samples, with the sums from which unbiased HSIC follows, for all samples
-    and without each of 20 groups of them: the last place of a vector of 21 is that of all."""
+    and without each of 20 groups of them: the last place of a vector of 21 is that of all.
 
-    def __init__(self, products: Float[Tensor, "samples samples"]) -> None:
-        self.products = products.double().clone().fill_diagonal_(0.0)
-        samples = len(products)
+    `features` are centred, float64; `products`, their inner products, are made where they are
+    wanted, if they are not given.
+    """
+
+    def __init__(
+        self,
+        features: Float[Tensor, "samples columns"],
+        products: Float[Tensor, "samples samples"] | None = None,
+    ) -> None:
+        self._features, self._given = features, products
+        samples, columns = features.shape
         groups = torch.from_numpy(groups_of(samples))
-        out = groups[:, None] == torch.arange(GROUPS + 1)
-        self.inside = (~out).double()
-        self._out = out.double()
-        # Of each sample, with the samples that stay; 0 for a sample that is out itself.
-        self._rows = (self.products @ self.inside) * self.inside
+        self.inside = (groups[:, None] != torch.arange(GROUPS + 1)).double()
+        if columns > samples:
+            self._own = self._products.diagonal()
+            rows = self._products @ self.inside
+        else:
+            self._own = features.square().sum(1)
+            rows = features @ (features.t() @ self.inside)
+        # Of each sample, with the other samples that stay; 0 for a sample that is out itself.
+        self._rows = (rows - self._own[:, None]) * self.inside
         self.alone = self.covariance(self)
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    @cached_property
+    def _products(self) -> Float[Tensor, "samples samples"]:
+        return _inner(self._features) if self._given is None else self._given
 
     def covariance(self, other: Kernel) -> Float[Tensor, " places"]:
         """Unbiased HSIC (Song et al. 2012): [tr KL + 1'K1 1'L1 / ((n-1)(n-2)) - 2/(n-2) 1'KL1] /
         (n (n-3)), diagonals zero."""
-        both = self.products * other.products
-        with_out = both @ self._out
-        # tr KL over the samples that stay: all pairs less those with one outside.
-        trace = both.sum() - 2.0 * with_out.sum(0) + (with_out * self._out).sum(0)
+        trace = self._traces(other) - (self._own * other._own) @ self.inside
         n = self.inside.sum(0)
         sums = self._rows.sum(0) * other._rows.sum(0) / ((n - 1) * (n - 2))
         cross = (self._rows * other._rows).sum(0) * 2 / (n - 2)
         return (trace + sums - cross) / (n * (n - 3))
 
+    def _traces(self, other: Kernel) -> Float[Tensor, " places"]:
+        """tr KL over the samples that stay, with the diagonals."""
+        x, y = self._features, other._features
+        if x.shape[1] * y.shape[1] <= len(x) ** 2 // NARROW:
+            # The square norm of X'Y: without a group, of what its samples do not bring.
+            whole = x.t() @ y
+            parts = [x[group::GROUPS].t() @ y[group::GROUPS] for group in range(GROUPS)]
+            norms = [(whole - part).square().sum() for part in parts]
+            return torch.stack([*norms, whole.square().sum()])
+        k, m = self._products.numpy(), other._products.numpy()
+        rows = np.einsum("ij,ij->i", k, m)
+        places = range(GROUPS)
+        with_out = np.array([rows[group::GROUPS].sum() for group in places])
+        within = np.array(
+            [
+                (k[group::GROUPS, group::GROUPS] * m[group::GROUPS, group::GROUPS]).sum()
+                for group in places
+            ]
+        )
+        # All pairs less those with one outside.
+        return torch.from_numpy(np.append(rows.sum() - 2.0 * with_out + within, rows.sum()))
+
     def similarity(self, other: Kernel) -> Similarity | Undetermined:
         """CKA = HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), with its jackknife error."""
-        if len(self.products) != len(other.products):
+        if len(self) != len(other):
             raise UsageError(
-                f"Two signals are compared on the same samples, not on {len(self.products)} and "
-                f"{len(other.products)}."
+                f"Two signals are compared on the same samples, not on {len(self)} and "
+                f"{len(other)}."
             )
         if not (self.sound and other.sound):
             return Undetermined("one of the signals is constant, or there are too few samples")
         values = self.covariance(other) / (self.alone * other.alone).sqrt()
         left_out = values[:GROUPS]
         # Four samples are the fewest that HSIC is made of.
-        error = spread(left_out.tolist()) if len(self.products) >= 2 * GROUPS else None
+        error = spread(left_out.tolist()) if len(self) >= 2 * GROUPS else None
         return Similarity(max(-1.0, min(1.0, float(values[-1]))), error)
 
     @property
     def sound(self) -> bool:
         """Whether the signal varies, with and without each group."""
-        alone = self.alone if len(self.products) >= 2 * GROUPS else self.alone[-1:]
-        return bool((alone > 0).all()) and len(self.products) > 3
+        alone = self.alone if len(self) >= 2 * GROUPS else self.alone[-1:]
+        return bool((alone > 0).all()) and len(self) > 3
 
 
 def linear_cka(
@@ -119,13 +161,15 @@ def linear_cka(
 ) -> Similarity | Undetermined:
     """Similarity of two signals on the same samples, of which the first 1,024 count: two layers,
     or the same layer of two networks. Turning, scaling and shifting a signal change nothing."""
-    kernels = [Kernel(_products(signal)) for signal in (first, second)]
-    return kernels[0].similarity(kernels[1])
+    one, other = (
+        Kernel(centred(signal[:SIMILARITY_SAMPLES].double())) for signal in (first, second)
+    )
+    return one.similarity(other)
 
 
-def _products(signal: Float[Tensor, "samples units"]) -> Float[Tensor, "samples samples"]:
-    few = centred(signal[:SIMILARITY_SAMPLES].double())
-    return few @ few.T
+def _inner(features: Float[Tensor, "samples columns"]) -> Float[Tensor, "samples samples"]:
+    """By numpy, which computes one half of it."""
+    return torch.from_numpy(features.numpy() @ features.numpy().T)
 
 
 @dataclass(frozen=True)
@@ -146,28 +190,41 @@ def portrait(probe: Probe, index: int) -> Portrait:
 
 
 def _portraits(probe: Probe) -> tuple[Portrait, ...]:
-    """In order: of the kernels, 8 MB each, only two are ever there."""
-    made: list[Portrait] = []
-    before: Kernel | None = None
-    for index in range(len(probe.layers) + 1):
-        one, before = _portrait(probe, index, before)
+    """In order: of the kernels, up to 8 MB each, only two are ever there."""
+    most = most_components(probe)
+    first, before = probe.once_for_inputs(
+        "portrait", lambda: _portrait(probe.layers[0].inputs, most, None)
+    )
+    made = [first]
+    for index, layer in enumerate(probe.layers):
+        hidden = index < len(probe.layers) - 1
+        one, before = _portrait(layer.activations, most, before, variances=hidden)
         made.append(one)
     return tuple(made)
 
 
-def _portrait(probe: Probe, index: int, before: Kernel | None) -> tuple[Portrait, Kernel]:
+def _portrait(
+    signal: Float[Tensor, "samples units"],
+    most: int,
+    before: Kernel | None,
+    *,
+    variances: bool = False,
+) -> tuple[Portrait, Kernel]:
     """A portrait, and the kernel for the next one; `before` is that of the signal before."""
-    signal = probe.layers[0].inputs if index == 0 else probe.layers[index - 1].activations
-    whole = centred(signal.double())
+    # Where components come from float32 and no small variance is asked for, all of it is float32.
+    exact = variances or min(signal.shape) <= COMPLETE
+    whole = centred(signal.double() if exact else signal)
     gram = smaller_gram(whole)
-    few = whole[:SIMILARITY_SAMPLES]
-    of_samples = whole.shape[0] < whole.shape[1]
-    kernel = Kernel(gram[: len(few), : len(few)] if of_samples else few @ few.T)
-    hidden = 0 < index < len(probe.layers)
-    variances = eigenvalues(gram) if hidden else gram.new_empty(0)
-    found = components(whole, most_components(probe), gram)
+    few, products = whole[:SIMILARITY_SAMPLES].double(), None
+    if whole.shape[0] < whole.shape[1]:
+        products = gram[: len(few), : len(few)].double().clone()
+    kernel = Kernel(few, products)
+    found = components(whole, most, gram)
     similarity = None if before is None else before.similarity(kernel)
-    return Portrait(signal.shape[1], variances, found, similarity), kernel
+    values = gram.new_empty(0)
+    if variances:
+        values = eigenvalues(gram) if found.spectrum is None else found.spectrum
+    return Portrait(signal.shape[1], values, found, similarity), kernel
 
 
 def most_components(probe: Probe) -> int:

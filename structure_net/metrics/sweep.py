@@ -86,6 +86,7 @@ class Sweep:
         self._slope = SLOPES[activation]
         self._scales: list[Tensor | None] = []
         self._skips = [plan.skip for plan in network.genome.plans]
+        self._members = [plan.members for plan in network.genome.plans]
         h = self.inputs
         for index, (matrix, _) in enumerate(self._matrices):
             last, scale = index == count - 1, None
@@ -97,7 +98,7 @@ class Sweep:
                 self._scales.append(None)
                 continue
             if network.genome.normalisation == "rms" and not last:
-                scale = torch.rsqrt(z.square().mean(0) + RMS_EPSILON)
+                scale = torch.rsqrt(z[: self._members[index]].square().mean(0) + RMS_EPSILON)
                 z *= scale
             z += self._biases[index]
             h = z if last else ACTIVATION_FUNCTIONS[activation](z)
@@ -119,8 +120,10 @@ class Sweep:
             scale = self._scales[index]
             if scale is not None:
                 # r = s u with s = (mean u^2 + epsilon)^-1/2, hence
-                # dl/du_i = s (dl/dr_i - r_i mean_j(dl/dr_j r_j)).
-                r = self.z[index] - self._biases[index]
-                by_u = scale * (by_u - r * (by_u * r).mean(0))
+                # dl/du_i = s (dl/dr_i - r_i sum_j(dl/dr_j r_j) / members), s dl/dr_i for others.
+                r, members = self.z[index] - self._biases[index], self._members[index]
+                along = (by_u * r).sum(0) / members
+                by_u[:members] -= r[:members] * along
+                by_u *= scale
             derivatives.insert(0, by_u)
         return derivatives

@@ -1,8 +1,10 @@
 """Sparse networks: connection lists, starting weights, the module, the saved file."""
 
+from structure_net.networks.canonical import canonical_order
 from structure_net.networks.connectivity import Connections, constant_fan_in
 from structure_net.networks.fitting import absent_places, needed_connections
 from structure_net.networks.initialise import GAIN_SQUARED, he_weights
+from structure_net.networks.lsuv import half_firing_biases, lsuv
 from structure_net.networks.merge import merged
 from structure_net.networks.model_file import (
     DataSpecification,
@@ -46,13 +48,16 @@ __all__ = [
     "SparseLayer",
     "absent_places",
     "build_network",
+    "canonical_order",
     "constant_fan_in",
     "drawn_connections",
     "edited",
     "gain_of",
+    "half_firing_biases",
     "he_weights",
     "load_alive",
     "load_network",
+    "lsuv",
     "merged",
     "needed_connections",
     "network_tensors",

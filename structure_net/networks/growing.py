@@ -129,10 +129,11 @@ def _revived(incoming: Part, outgoing: Part, edit: Revive) -> tuple[Part, Part]:
     for one in edit.units:
         places = one.unit * first.sources + np.array(one.sources)
         first = first.plus(places, np.array(one.weights))
-    if len(first.places) != len(incoming.places):
+    expected = len(incoming.places) + sum(one.added for one in edit.units)
+    if len(first.places) != expected:
         raise InvalidGenomeError(
-            f"Revived units of hidden layer {edit.layer} get {len(first.places)} connections in "
-            f"the layer instead of {len(incoming.places)}; each keeps its number of sources."
+            f"Revived units of hidden layer {edit.layer} make {len(first.places)} connections of "
+            f"the layer's {len(incoming.places)}, not {expected} as the edit says."
         )
     means = np.zeros(incoming.units)
     means[units] = [one.mean for one in edit.units]

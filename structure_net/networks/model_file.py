@@ -93,9 +93,9 @@ def save_network(network: Network, path: Path, **description: Any) -> ModelDescr
     return described.model_copy(update={"description_sha256": seal})
 
 
-def load_network(path: Path) -> tuple[Network, ModelDescription]:
+def load_network(path: str | Path) -> tuple[Network, ModelDescription]:
     """A saved network and its description; ModelFileError says what is wrong with the file."""
-    path = path.with_suffix(".safetensors")
+    path = Path(path).with_suffix(".safetensors")
     described = _description(path.with_suffix(".json"))
     tensors = sealed_tensors(path, described.tensors_sha256, path.with_suffix(".json"))
     connections = [

@@ -73,9 +73,12 @@ class SparseLayer(nn.Module):
         return empty.index_copy(0, self.places, weights).view(self.units, self.sources)
 
 
-def root_mean_square_normal(u: Float[Tensor, "batch units"]) -> Float[Tensor, "batch units"]:
-    """u / sqrt(mean over the units of u^2 + 1e-6), for each sample; Zhang & Sennrich 2019."""
-    return u * torch.rsqrt(u.square().mean(1, keepdim=True) + RMS_EPSILON)
+def root_mean_square_normal(
+    u: Float[Tensor, "batch units"], members: int | None = None
+) -> Float[Tensor, "batch units"]:
+    """u / sqrt(mean of u^2 + 1e-6), for each sample, the mean over the first `members` units, all
+    without; Zhang & Sennrich 2019."""
+    return u * torch.rsqrt(u[:, :members].square().mean(1, keepdim=True) + RMS_EPSILON)
 
 
 class Network(nn.Module):
@@ -130,7 +133,7 @@ class Network(nn.Module):
                 continue
             last = index == layers - 1
             if self.genome.normalisation == "rms" and not last:
-                u = root_mean_square_normal(u)
+                u = root_mean_square_normal(u, plan.members)
             z = u + parts[layers + index]
             outputs.append(z if last else activation(z))
         return outputs[-1]

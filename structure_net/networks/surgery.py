@@ -6,7 +6,7 @@ What an edit does to the function that is computed:
 |---|---|
 | `SetLearningRate`, `SetStrategy`, `SetGrowthRule` | the same |
 | `SetDensity`, `ScaleDensity` | the same as far as connections are added; removed ones count as 0 |
-| `ResizeLayer`, wider | the same without normalisation: a new unit's outgoing weights are 0 |
+| `ResizeLayer`, wider | the same: a new unit's outgoing weights are 0, and it moves no scale |
 | `ResizeLayer`, narrower | without normalisation that with the removed units' activations at 0 |
 | `InsertLayer` | the same with `relu` and without normalisation, see `_with_layer` |
 | `InsertResidualBlock` | the same: its last matrix is 0 |

@@ -48,7 +48,8 @@ def _scalability(history: History) -> Criterion:
     if share is None:
         return Criterion(name="Scalability", state="not measured", figure="no generation ended")
     workers = max(event.capacity for event in history.generations)
-    figure = f"{workers} workers busy {share:.0%} of the time (wanted {BUSY_SHARE:.0%})"
+    busy = "1 worker" if workers == 1 else f"{workers} workers"
+    figure = f"{busy} busy {share:.0%} of the time (wanted {BUSY_SHARE:.0%})"
     return _criterion("Scalability", share >= BUSY_SHARE, figure)
 
 

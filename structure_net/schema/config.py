@@ -19,7 +19,7 @@ from pydantic import (
 from structure_net.schema.augmentation import augmentation_text
 from structure_net.schema.space import Space
 from structure_net.schema.strategy_text import is_list, strategy_text
-from structure_net.schema.trial import GrowthPlan, LearningRateControl, MetricsLevel
+from structure_net.schema.trial import GrowthPlan, Initialisation, LearningRateControl, MetricsLevel
 
 Preset = Literal["quick", "balanced", "full"]
 # The first four compete by default; `learning_rates` says what each is made of.
@@ -34,7 +34,7 @@ GROWTH_RULES = (
     *("seed_legacy_extrema", "seed_legacy_relative"),
     *("random_place_extrema", "random_place_predicted_gain"),
     *("opposite_place_extrema", "opposite_place_predicted_gain"),
-    *("recycle_only", "none"),
+    *("recycle_only", "set", "rigl", "none"),
 )
 NEW_BLOCKS = 2  # residual blocks that one training may add
 
@@ -84,6 +84,10 @@ class Config(BaseModel):
     )
     weight_decay: float = Field(
         default=0.1, ge=0, le=1, description="decoupled weight decay of connections"
+    )
+    initialisation: Initialisation = Field(
+        default="he",
+        description="starting weights: he, by fan-in; lsuv, fitted to training samples too",
     )
     plugin: Names = Field(
         default=(), description="Python files with extensions of your own, run as they are"

@@ -11,6 +11,7 @@ from structure_net.genome import Edit, Genome
 Failure = Literal["killed", "out_of_memory", "stalled", "node_lost", "diverged", "error", "invalid"]
 MetricsLevel = Literal["light", "full"]
 LearningRateControl = Literal["none", "shuffled"]
+Initialisation = Literal["he", "lsuv"]
 GrowthOutcome = Literal["grown", "repaired", "rolled_back", "nothing"]
 # Causes outside the trial: the same trial may succeed when it is run again.
 OUTSIDE_CAUSES: frozenset[str] = frozenset({"killed", "out_of_memory", "stalled", "node_lost"})
@@ -137,7 +138,8 @@ class TrainingPlan(Frozen):
 
     `keep_states` asks for the optimizer's state beside each saved network. Metrics are measured
     every `metrics_frequency` epochs, None for never. `learning_rate_control`: as the strategies
-    say, or shuffled as a placebo. `growth` is None where no network grows.
+    say, or shuffled as a placebo. `growth` is None where no network grows. `initialisation`
+    is that of weights that are not inherited: drawn by fan-in, or fitted to training samples too.
     """
 
     run_seed: int = Field(ge=0)
@@ -148,6 +150,7 @@ class TrainingPlan(Frozen):
     batch_size: int = Field(ge=1)
     weight_decay: float = Field(ge=0)
     networks: str
+    initialisation: Initialisation = "he"
     keep_states: bool = False
     mixed_precision: bool = False
     gradient_checkpointing: bool = False

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
 
 from structure_net.errors import RunFailedError
 from structure_net.executors import usable_cores
-from structure_net.schema import Config, Given, Trial, TrialFailed, resolve
+from structure_net.schema import Config, Given, Resolved, Trial, TrialFailed, resolve
 from structure_net.studies.plan import Arm, Plan
-from structure_net.tournament import start
+from structure_net.tournament import Tournament, start
 
+PROBE_SAMPLES = 2048  # that an attempt at growth looks at
 START_SECONDS = 3.0  # for the workers of a run to import torch, and to write its last files
 
 
@@ -59,31 +61,52 @@ def estimate(plan: Plan) -> Estimate:
 
 def _pilot(plan: Plan, arm: Arm) -> _Pilot:
     """One epoch of the founder of median cost, in a directory that is gone afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
-        resolved = plan.run(arm, plan.seeds[0])
-        values = {**resolved.config.model_dump(exclude_unset=True), "executor": "serial"}
-        values |= {"out": Path(folder) / "pilot", "name": None}
-        pilot = resolve(Given(values, dict.fromkeys(values, "pilot")))
-        tournament = start(pilot)
-        with closing(tournament):
-            founders = tournament.evolution.ask()
-            costs = {one.number: one.epochs * tournament.epoch_cost(one.genome) for one in founders}
-            chosen = next(
-                one for one in founders if costs[one.number] == median_low(costs.values())
-            )
-            trial = Trial.model_validate({**chosen.model_dump(), "number": 0, "epochs": 1})
-            with closing(tournament.train([trial])) as events:
-                failed = [event for event in events if isinstance(event, TrialFailed)]
-            if failed:
-                raise RunFailedError(f"The pilot training failed: {failed[0].reason}.")
-            result = tournament.history.results[0]
-    trials = _trials(pilot.config)
+    with _begun(plan.run(arm, plan.seeds[0])) as tournament:
+        founders = tournament.evolution.ask()
+        costs = {one.number: tournament.price(one.genome, one.epochs) for one in founders}
+        chosen = next(one for one in founders if costs[one.number] == median_low(costs.values()))
+        seconds = _seconds_per_flop(tournament, chosen)
+        trials = _trials(tournament.config)
     return _Pilot(
         trials=trials,
         cost=round(sum(costs.values()) * trials / len(founders)),
         trial_cost=costs[chosen.number],
-        seconds_per_flop=result.seconds / max(1, result.cost),
+        seconds_per_flop=seconds,
     )
+
+
+def estimate_trainings(resolved: Resolved, trials: Sequence[Trial], runs: int) -> Estimate:
+    """The same for single trainings in so many runs, by one epoch of the one of median cost. Each
+    network is taken to grow as far as it may."""
+    with _begun(resolved) as tournament:
+        costs = {id(one): tournament.price(one.genome, one.epochs) for one in trials}
+        chosen = next(one for one in trials if costs[id(one)] == median_low(costs.values()))
+        seconds = _seconds_per_flop(tournament, chosen)
+    workers = resolved.config.workers or usable_cores()
+    cost = sum(costs.values())
+    busy = cost * seconds / workers
+    return Estimate(runs, len(trials), cost, busy + runs * START_SECONDS)
+
+
+@contextmanager
+def _begun(resolved: Resolved) -> Iterator[Tournament]:
+    """A run of this configuration in one process, in a directory that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        values = {**resolved.config.model_dump(exclude_unset=True), "executor": "serial"}
+        values |= {"out": Path(folder) / "pilot", "name": None}
+        with closing(start(resolve(Given(values, dict.fromkeys(values, "pilot"))))) as tournament:
+            yield tournament
+
+
+def _seconds_per_flop(tournament: Tournament, chosen: Trial) -> float:
+    """Of one epoch of this trial."""
+    trial = Trial.model_validate({**chosen.model_dump(), "number": 0, "epochs": 1})
+    with closing(tournament.train([trial])) as events:
+        failed = [event for event in events if isinstance(event, TrialFailed)]
+    if failed:
+        raise RunFailedError(f"The pilot training failed: {failed[0].reason}.")
+    result = tournament.history.results[0]
+    return result.seconds / max(1, result.cost)
 
 
 def _trials(config: Config) -> int:

@@ -22,7 +22,7 @@ def write_results(
     directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps(results, indent=2, default=str, allow_nan=False)
     atomic_write(directory / RESULTS, (text + "\n").encode())
-    if "arms" in results:
+    if html is None and "arms" in results:
         html = page(results)
     if html is None:
         return [directory / RESULTS]

@@ -57,8 +57,10 @@ def trained(resolved: Resolved, trials: Sequence[Trial]) -> Generator[Event, Non
     """Events of given trials, as far as they had no outcome yet; returns their history."""
     directory = _directory(resolved)
     stored = _stored(resolved, directory)
-    if stored is not None and {trial.number for trial in trials} <= stored.outcomes.keys():
-        return stored
+    if stored is not None:
+        _check_same(stored, trials, directory)
+        if {trial.number for trial in trials} <= stored.outcomes.keys():
+            return stored
     with closing(_opened(resolved, directory, stored)) as tournament:
         with closing(tournament.train(trials)) as events:
             yield from events
@@ -114,6 +116,21 @@ def _stored(resolved: Resolved, directory: Path) -> History | None:
             f"{now[name]!r}. Give another directory with --out, or the options of before."
         )
     return history
+
+
+def _check_same(stored: History, trials: Sequence[Trial], directory: Path) -> None:
+    """UsageError where a stored outcome is that of another genome than is asked for now."""
+    for trial in trials:
+        outcome = stored.outcomes.get(trial.number)
+        if outcome is None:
+            continue
+        genome = outcome.trial.genome if isinstance(outcome, TrialResult) else outcome.genome
+        if genome != trial.genome:
+            raise UsageError(
+                f"{directory} holds the training of another genome as number {trial.number}: this "
+                f"study was begun with other options. Give another directory with --out, or the "
+                f"options of before."
+            )
 
 
 def _opened(resolved: Resolved, directory: Path, stored: History | None) -> Tournament:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Generic, TypeVar
 
 from structure_net.schema import DatasetFacts, Event, Resolved, TrialFinished, TrialResult
 from structure_net.store import History
@@ -19,6 +20,8 @@ from structure_net.studies.runs import (
     searched,
     trained_again,
 )
+
+Came = TypeVar("Came")
 
 
 @dataclass(frozen=True)
@@ -85,11 +88,8 @@ def run_study(plan: Plan) -> Generator[Step, None, Findings]:
         met: int | None = None
         for arm in plan.arms:
             place += 1
-            began, resolved = time.monotonic(), plan.run(arm, seed, met)
-            done = _Counted(_arm(plan, arm, resolved, seed))
-            for _ in done:
-                pass
-            history, again = done.came
+            resolved, told = plan.run(arm, seed, met), (arm.name, seed, place, runs)
+            history, again = yield from step_of(*told, _arm(plan, arm, resolved, seed))
             by_arm[arm.name].append(finding(arm, seed, history, again, resolved))
             if plan.average and arm.name == RANDOM:
                 by_arm[AVERAGE].append(average(seed, history, resolved))
@@ -97,8 +97,6 @@ def run_study(plan: Plan) -> Generator[Step, None, Findings]:
                 met = ledger(history)
             if dataset is None and history.started is not None:
                 dataset = history.started.dataset
-            seconds = time.monotonic() - began
-            yield Step(arm.name, seed, place, runs, done.trained, seconds)
     assert dataset is not None  # a plan has an arm and a seed, and a finished run a first event
     config = plan.run(plan.reference, plan.seeds[0])
     return Findings(plan, dataset, config, by_arm)
@@ -114,13 +112,13 @@ def _arm(
     return history, again
 
 
-class _Counted(Iterator[Event]):
-    """Events of an arm on their way: how many trainings finished, and what came of them at last."""
+class Counted(Iterator[Event], Generic[Came]):
+    """Events on their way: how many trainings finished, and what came of them at last."""
 
-    def __init__(self, events: Generator[Event, None, tuple[History, list[TrialResult]]]) -> None:
+    def __init__(self, events: Generator[Event, None, Came]) -> None:
         self._events = events
         self.trained = 0
-        self.came: tuple[History, list[TrialResult]]
+        self.came: Came
 
     def __next__(self) -> Event:
         try:
@@ -130,6 +128,17 @@ class _Counted(Iterator[Event]):
             raise StopIteration from None
         self.trained += isinstance(event, TrialFinished)
         return event
+
+
+def step_of(
+    arm: str, seed: int, place: int, runs: int, events: Generator[Event, None, Came]
+) -> Generator[Step, None, Came]:
+    """All the events of one run, told as one step; returns what came of them."""
+    began, done = time.monotonic(), Counted(events)
+    for _ in done:
+        pass
+    yield Step(arm, seed, place, runs, done.trained, time.monotonic() - began)
+    return done.came
 
 
 def finding(

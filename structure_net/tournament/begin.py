@@ -37,8 +37,9 @@ from structure_net.store import (
     sweep,
     write_owner,
 )
-from structure_net.tournament.data_facts import batch_size_of, dataset_facts, epoch_cost
+from structure_net.tournament.data_facts import batch_size_of, dataset_facts
 from structure_net.tournament.extensions import keep, load_copies, load_extensions
+from structure_net.tournament.price import most_cost
 from structure_net.tournament.tournament import Tournament
 from structure_net.tournament.workers import workers_of
 
@@ -51,7 +52,8 @@ def start(resolved: Resolved) -> Tournament:
     dataset = load(config.dataset, config.data_dir, limit_train=config.limit_train)
     data = dataset_facts(dataset, config)
     batch_size = batch_size_of(config, data)
-    price = partial(epoch_cost, data, batch_size)
+    growth, fitted = config.growth_plan(dataset.inputs), config.initialisation == "lsuv"
+    price = partial(most_cost, data, batch_size, growth, fitted=fitted)
     evolution = Evolution(config, dataset.inputs, len(dataset.classes), price)
     if config.max_cost is not None:
         evolution.ask()  # refuses a limit below the first epoch

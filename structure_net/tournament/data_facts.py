@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from structure_net.datasets import Dataset, split
 from structure_net.errors import UsageError
-from structure_net.genome import Genome, forward_flop
 from structure_net.schema import IMAGES_ONLY, Config, DatasetFacts, augmentation_parts
 
 LARGEST_BATCH = 256
@@ -43,9 +42,3 @@ def batch_size_of(config: Config, data: DatasetFacts) -> int:
             f"{data.train_samples} samples; use at most that."
         )
     return config.batch_size_base
-
-
-def epoch_cost(data: DatasetFacts, batch_size: int, genome: Genome) -> int:
-    """FLOP of one epoch: 6 a connection and training sample, 2 a connection and validation one."""
-    trained = data.train_samples // batch_size * batch_size
-    return (3 * trained + data.validation_samples) * forward_flop(genome)

@@ -40,9 +40,10 @@ from structure_net.schema import (
     flat_values,
 )
 from structure_net.store import History, Store
-from structure_net.tournament.data_facts import batch_size_of, dataset_facts, epoch_cost
+from structure_net.tournament.data_facts import batch_size_of, dataset_facts
 from structure_net.tournament.extensions import copies
 from structure_net.tournament.parents import check_parents, network_path
+from structure_net.tournament.price import most_cost
 from structure_net.tournament.retraining import retraining_started, retrainings
 from structure_net.tournament.rungs import Rungs
 from structure_net.tournament.workers import workers_of
@@ -80,9 +81,7 @@ class Tournament:
         self._results = directory / f"stress_test_results_{stamp}.json"
         self.facts = dataset_facts(dataset, self.config)
         self.batch_size = batch_size_of(self.config, self.facts)
-        self.evolution = Evolution(
-            self.config, dataset.inputs, len(dataset.classes), self.epoch_cost
-        )
+        self.evolution = Evolution(self.config, dataset.inputs, len(dataset.classes), self.price)
         self.store = Store(directory)
         self.engine_table = _engine_table(self.config, history)
         self._executor: Executor | None = None
@@ -134,9 +133,11 @@ class Tournament:
         wanted = (self._results, self.directory / REPORT, *network)
         return [path for path in wanted if path.exists()]
 
-    def epoch_cost(self, genome: Genome) -> int:
-        """FLOP of one epoch of a genome in this run."""
-        return epoch_cost(self.facts, self.batch_size, genome)
+    def price(self, genome: Genome, epochs: int) -> int:
+        """The most FLOP that a genome may cost in this run when it is trained for so long."""
+        plan = self.config.growth_plan(self.dataset.inputs)
+        fitted = self.config.initialisation == "lsuv"
+        return most_cost(self.facts, self.batch_size, plan, genome, epochs, fitted=fitted)
 
     def _events(self) -> Iterator[Event | None]:
         yield self._first_event()
@@ -310,6 +311,7 @@ class Tournament:
             augmentation=self.facts.augmentation,
             batch_size=self.batch_size,
             weight_decay=self.config.weight_decay,
+            initialisation=self.config.initialisation,
             networks=str((self.directory / "networks").resolve()),
             keep_states=self.config.inherit == "weights",
             memory_cleanup_frequency=self.config.memory_cleanup_frequency,

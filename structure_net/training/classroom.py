@@ -28,11 +28,13 @@ from structure_net.training.inheritance import inherited
 
 
 class ProbeSet(NamedTuple):
-    """The samples that metrics look at, and the same as batches for an engine."""
+    """The samples that metrics look at, the same as batches for an engine, and what probes found of
+    them whatever the network."""
 
     inputs: Float[Tensor, "samples inputs"]
     labels: Int[Tensor, " samples"]
     batches: list[Batch]
+    of_inputs: dict[str, Any]
 
 
 @dataclass(frozen=True)

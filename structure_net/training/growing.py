@@ -95,7 +95,7 @@ class _Ground:
     def look(self) -> Probe:
         """The network on the probe set of its generation."""
         trial, network = self.student.trial, self.learner.network
-        inputs, labels, batches = probe_set(self.room, trial.generation)
+        inputs, labels, batches, _ = probe_set(self.room, trial.generation)
         seen = probe(
             network,
             inputs,
@@ -191,7 +191,7 @@ def _attempt(ground: _Ground, rule: GrowthRule) -> GrowthRecord:
     before, accuracy, loss = ground.body.genome, ground.accuracy, ground.loss
     seen = ground.look()
     findings = rule.find(seen)
-    revived = _repair(ground, seen)
+    revived = _repair(ground, seen, rule)
     if ground.body.genome is not before or ground.edits:
         seen = ground.look()
     if ground.progress > LAST_PROGRESS:
@@ -245,11 +245,11 @@ def _situation(
     )
 
 
-def _repair(ground: _Ground, seen: Probe) -> tuple[np.ndarray, ...]:
+def _repair(ground: _Ground, seen: Probe, rule: GrowthRule) -> tuple[np.ndarray, ...]:
     """Dead units revived, connections moved; the units of each hidden layer that were revived."""
     findings = found(seen)
     revives: list[Revive] = []
-    if not isinstance(findings, Undetermined):
+    if rule.revives and not isinstance(findings, Undetermined):
         revives = revivals(seen, findings.low)
         ground.refused += _left_dead(seen, findings.low)
     made = ground.make(revives)
@@ -261,7 +261,7 @@ def _repair(ground: _Ground, seen: Probe) -> tuple[np.ndarray, ...]:
         revived[number] = np.array([one.unit for one in edit.units])
     share = rewired_share(ground.progress)
     usable = ground.room.usable_inputs
-    ground.make(rewirings(ground.body, seen, share, usable=usable))
+    ground.make(rewirings(ground.body, seen, share, rule.rewires, usable))
     return tuple(revived)
 
 

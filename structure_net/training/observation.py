@@ -49,7 +49,7 @@ def observed(
         return None
     began = time.perf_counter()
     generation, network = student.trial.generation, student.learner.network
-    inputs, labels, batches = probe_set(room, generation)
+    inputs, labels, batches, of_inputs = probe_set(room, generation)
     seen = probe(
         network,
         inputs,
@@ -58,6 +58,7 @@ def observed(
         seed=room.plan.run_seed,
         path=(generation, "probe"),
         first_products=engine.first_products(network, batches),
+        of_inputs=of_inputs,
     )
     found = measure(seen, level)
     remember_extrema(student, seen, found[EXTREMA].total)
@@ -137,7 +138,7 @@ def _drawn(room: Classroom, generation: int) -> ProbeSet:
     bare, own = (list(room.batches.of_part(room.dataset.images, labels, rows)) for _ in range(2))
     # Features down in memory, as the products want them: turned once for all trials.
     inputs = torch.cat([batch.inputs for batch in own]).t().contiguous().t()
-    return ProbeSet(inputs, torch.cat([batch.targets for batch in own]), bare)
+    return ProbeSet(inputs, torch.cat([batch.targets for batch in own]), bare, {})
 
 
 def _due(student: Student, room: Classroom, epoch: int) -> MetricsLevel | None:

@@ -22,6 +22,7 @@ from structure_net.training.memory import clean, reset_peaks
 from structure_net.training.observation import observed
 from structure_net.training.paused import paused, paused_file, take_up
 from structure_net.training.rates import warming
+from structure_net.training.start import fitted_to_data
 from structure_net.training.student import Student, invalid, started
 
 
@@ -41,10 +42,12 @@ def train(cohort: Cohort, room: Classroom) -> Iterator[Event]:
     for trial, attempt in zip(cohort.trials, cohort.attempts, strict=True):
         yield started(trial, attempt, cohort.engine, room, epoch)
         try:
-            student = Student(trial, attempt, cohort.engine, room.learner(trial))
+            learner = room.learner(trial)
         except InvalidGenomeError as problem:
             yield invalid(trial, attempt, problem)
             continue
+        cost = 0 if epoch else fitted_to_data(learner, trial, room)
+        student = Student(trial, attempt, cohort.engine, learner, cost=cost)
         if epoch > 0:
             take_up(student, room, paused_file(Path(room.plan.networks), trial.number, epoch))
         students.append(student)

@@ -88,9 +88,11 @@ def test_data_is_looked_for_and_not_fetched(monkeypatch, tmp_path):
 
 
 def test_the_estimate_of_a_cohort_is_that_of_its_networks():
-    """One hidden layer of 100 at density 1: 3072 x 100 + 100 x 10 connections."""
+    """One hidden layer of 100 at density 1: 3072 x 100 + 100 x 10 connections. With metrics it is
+    what looking at one of them takes, beside all."""
     config = resolve(
         batch_size_base=2,
+        enable_comprehensive_metrics=False,
         engine="dense",
         **{
             "space.initial_architectures": [[100]],
@@ -105,3 +107,7 @@ def test_the_estimate_of_a_cohort_is_that_of_its_networks():
     found = cohort_estimate(config, 3072, 10) - batch
     # Kept 16 + 4 + 8 + 16 + 4 bytes a connection by each of eight, 4 + 8 + 4 more by one at a time.
     assert found == pytest.approx((8 * 48 + 16) * connections, rel=0.01)
+    measured = config.model_copy(update={"enable_comprehensive_metrics": True})
+    looking = 2048 * (4 * 3072 + 20 * 110 + 16 * 3072) + 24 * 2048**2 + 140 * connections + 16e6
+    expected = 8 * 48 * connections + looking
+    assert cohort_estimate(measured, 3072, 10) == pytest.approx(expected, rel=0.01)

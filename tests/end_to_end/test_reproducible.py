@@ -77,7 +77,7 @@ def test_kill_in_mid_generation_then_resume_gives_the_undisturbed_result(
     trials: int, tmp_path: Path, long_run: Path
 ) -> None:
     directory = tmp_path / "run"
-    kill_at(directory, trials, "--workers", "2", "--epochs", "60")
+    kill_at(directory, trials, "--workers", "2", "--epochs", "20")
     stored = finished_trials(directory)
     assert trials <= stored < 16, "the kill was to come in mid-run"
     assert main(["resume", str(directory), "--workers", "1", "--quiet"]) == 0
@@ -88,8 +88,8 @@ def test_kill_in_mid_generation_then_resume_gives_the_undisturbed_result(
 
 @pytest.fixture(scope="module")
 def long_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The undisturbed witness: 6 + 5 + 5 trials of 60 epochs."""
-    return run(tmp_path_factory.mktemp("run") / "long", "--executor", "serial", "--epochs", "60")
+    """The undisturbed witness: 6 + 5 + 5 trials of 20 epochs."""
+    return run(tmp_path_factory.mktemp("run") / "long", "--executor", "serial", "--epochs", "20")
 
 
 def test_no_worker_outlives_a_killed_coordinator(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_no_worker_outlives_a_killed_coordinator(tmp_path: Path) -> None:
 
 def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path, long_run: Path) -> None:
     directory = tmp_path / "run"
-    process = begin(directory, "--workers", "2", "--epochs", "60")
+    process = begin(directory, "--workers", "2", "--epochs", "20")
     deadline = time.monotonic() + 60
     while finished_trials(directory) < 2:
         assert process.poll() is None, process.communicate()[0]
@@ -127,7 +127,7 @@ def test_an_interrupt_ends_cleanly_and_names_the_command_to_go_on(
     tmp_path: Path, long_run: Path
 ) -> None:
     directory = tmp_path / "run"
-    process = begin(directory, "--workers", "2", "--epochs", "60")
+    process = begin(directory, "--workers", "2", "--epochs", "20")
     while finished_trials(directory) < 3:
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.005)

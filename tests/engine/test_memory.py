@@ -28,10 +28,11 @@ from structure_net.engine import (
     make_engine,
     portions,
 )
-from structure_net.engine.memory import kept_bytes, working_bytes
+from structure_net.engine.memory import kept_bytes, probe_bytes, working_bytes
 from structure_net.engine.passes import Kept, Passage, segments
 from structure_net.evolution import Evolution
 from structure_net.genome import Genome
+from structure_net.metrics import measure, probe
 from structure_net.networks import build_network
 from structure_net.schema import resolve
 from tests.networks.reference import genome
@@ -105,6 +106,22 @@ def test_the_estimate_is_near_what_is_allocated(engine: str, name: str) -> None:
     setting = Setting(engine, size)
     estimate = kept_bytes(shape, setting) + working_bytes(shape, setting, size) + batch
     assert measured <= estimate <= FACTOR * measured
+
+
+@pytest.mark.parametrize(
+    ("shape", "samples"),
+    [(genome(3072, [512, 256], 10, 0.02), 2048), (genome(64, [224, 111, 30], 10, 0.2), 1294)],
+    ids=["wide inputs", "narrow"],
+)
+def test_the_estimate_of_looking_is_near_what_is_allocated(shape: Genome, samples: int) -> None:
+    def look(genome: Genome, samples: int) -> None:
+        inputs, labels = torch.randn(samples, genome.inputs), torch.arange(samples) % genome.classes
+        seen = probe(build_network(genome, 0), inputs, labels, genome.classes, path=("test",))
+        measure(seen, "full")
+
+    look(genome(12, [6, 4], 2, 0.5), 200)
+    measured = peak_of(lambda: look(shape, samples)) - 4 * samples * shape.inputs
+    assert measured / 1.2 <= probe_bytes(shape, samples) <= FACTOR * measured
 
 
 @pytest.mark.parametrize("make", [CsrEngine, DenseEngine], ids=["csr", "dense"])
@@ -225,3 +242,12 @@ def test_without_a_limit_cohorts_are_as_large_as_allowed() -> None:
     genomes = competitors(10)
     made = portions(genomes, Setting("csr", 256), None, 4)
     assert [len(part.members) for part in made] == [4, 4, 2]
+
+
+def test_metrics_change_how_many_train_together_and_never_how_they_train() -> None:
+    """A room for eight networks in training, but not for looking at one of them beside the rest."""
+    shapes = [genome(64, [200, 100], 10, 0.2)] * 8
+    bare, seen = (Setting("native", 256, probe_samples=samples) for samples in (0, 2048))
+    room = cohort_bytes(shapes, bare, 256)
+    assert [part.micro_batch for part in portions(shapes, bare, room, 8)] == [256]
+    assert [part.micro_batch for part in portions(shapes, seen, room, 8)] == [256] * 8

@@ -190,6 +190,28 @@ def test_a_stack_of_networks_with_and_without_blocks() -> None:
         assert error(10.0 * learners[place].optimizer.first_moment.numpy(), gradient) < 3e-6
 
 
+def grown(normalisation: Normalisation, activation: Activation, members: int) -> Genome:
+    """Hidden layers whose last units came later; a block behind the second."""
+    plain = shape("one", activation, normalisation)
+    content = plain.model_dump()
+    for gene in content["hidden"]:
+        gene["members"] = members
+    return Genome.model_validate(content)
+
+
+def test_units_that_came_later_move_no_scale(engine: Engine) -> None:
+    """Alone, and in a cohort with another number of them and with none."""
+    batch = data(40)
+    genomes = [grown("rms", "gelu", 9), grown("rms", "relu", 1), shape("one", "tanh", "rms")]
+    networks = [awake(one, seed) for seed, one in enumerate(genomes)]
+    learners = [Learner(one, AdamW(one, 0.0, LIMITS)) for one in networks]
+    true = [truth(one, batch) for one in networks]
+    losses = engine.train_steps(learners, [batch], torch.full((1, 3), 0.001))
+    for place, (loss, gradient) in enumerate(true):
+        assert losses[0, place].item() == pytest.approx(loss, rel=1e-6)
+        assert error(10.0 * learners[place].optimizer.first_moment.numpy(), gradient) < 3e-6
+
+
 def test_engines_agree_over_a_hundred_steps() -> None:
     ends = {}
     batches = [data(16, seed) for seed in range(100)]

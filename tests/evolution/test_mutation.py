@@ -77,15 +77,17 @@ def test_jitter_scales_all_densities_by_up_to_a_fifth(parents: dict[int, list[Ge
     assert 1.17 < max(ratios) < 1.201
 
 
-SHARES = {  # of 101: the operators of the design that are built
+SHARES = {  # of 156
     "width": 30,
     "density": 15,
+    "thin": 50,
     "insert_layer": 12,
     "remove_layer": 6,
     "add_block": 10,
     "remove_block": 4,
     "learning_rate": 10,
     "strategy": 10,
+    "growth_rule": 5,
     "activation": 2,
     "normalisation": 2,
 }
@@ -95,12 +97,12 @@ def test_operators_are_drawn_by_weight() -> None:
     draw = derive(1, "operators")
     counts = Counter(draw_operator(draw) for _ in range(10_000))
     assert set(counts) == set(SHARES) == set(MUTATIONS)
-    expected = [10_000 * share / 101 for share in SHARES.values()]
+    expected = [10_000 * share / 156 for share in SHARES.values()]
     assert stats.chisquare([counts[name] for name in SHARES], expected).pvalue > 0.001
 
 
 def test_a_registered_mutation_is_drawn_by_its_own_weight(registries: None) -> None:
-    MUTATIONS.register("mine", weight=1.01)(lambda genome, world, generator: None)
+    MUTATIONS.register("mine", weight=1.56)(lambda genome, world, generator: None)
     draw = derive(2, "operators")
     share = sum(draw_operator(draw) == "mine" for _ in range(4000)) / 4000
     assert abs(share - 0.5) < 4 * 0.5 / 4000**0.5

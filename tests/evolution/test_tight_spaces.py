@@ -73,6 +73,7 @@ def test_a_space_of_one_network_asks_for_that_one() -> None:
         generations=3,
         max_layers=2,
         learning_rate_strategies=("COSINE",),
+        growth_rules=("none",),
         space={**space, "activations": ["relu"]},
     )
     trials = [trial for asked in play(config)[0] for trial in asked]

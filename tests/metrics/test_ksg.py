@@ -10,6 +10,7 @@ from scipy.special import digamma
 
 from structure_net.errors import UsageError
 from structure_net.metrics import Undetermined, ksg
+from structure_net.metrics.ksg import ksg_left_out
 
 
 def value(x: np.ndarray, y: np.ndarray) -> float:
@@ -74,3 +75,22 @@ def test_few_constant_or_repeated_points_are_undetermined() -> None:
     x = np.random.default_rng(5).standard_normal((100, 1))
     for left, right in ((x[:5], x[:5]), (np.ones_like(x), x), (x.round(), x.round())):
         assert isinstance(ksg(left, right), Undetermined)
+
+
+@pytest.mark.parametrize("samples", [60, 500])
+def test_left_out_groups_are_left_out(samples: int) -> None:
+    generator = np.random.default_rng(6)
+    x = generator.standard_normal((samples, 1))
+    y = x**2 + 0.5 * generator.standard_normal((samples, 1))
+    groups = np.arange(samples) % 20
+    # Scaled so that no subset is scaled anew: it is by the deviations of all samples.
+    expected = []
+    for group in range(20):
+        kept = groups != group
+        apart = [np.abs(one[kept] - one[kept].T) / one.std() for one in (x, y)]
+        radii = np.sort(np.maximum(*apart), axis=1)[:, 5:6]
+        counts = [(one < radii).sum(axis=1) for one in apart]
+        terms = digamma(counts[0]) + digamma(counts[1])
+        expected.append(digamma(5) + digamma(kept.sum()) - terms.mean())
+    assert ksg_left_out(x, y) == pytest.approx(expected, abs=1e-9)
+    assert np.isnan(ksg_left_out(x.round(), y.round())).all()

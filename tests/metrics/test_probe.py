@@ -45,7 +45,11 @@ def by_autograd(network: Network, inputs: torch.Tensor, labels: torch.Tensor) ->
             outputs.append(outputs[-plan.skip] + u)
             continue
         last = index == len(genes.plans) - 1
-        r = root_mean_square_normal(u) if genes.normalisation == "rms" and not last else u
+        r = (
+            root_mean_square_normal(u, plan.members)
+            if genes.normalisation == "rms" and not last
+            else u
+        )
         z = r + network.biases(index)
         outputs.append(z if last else ACTIVATION_FUNCTIONS[genes.activation](z))
     assert torch.equal(outputs[-1], network(inputs))

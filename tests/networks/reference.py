@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -82,13 +83,16 @@ def logits(
     activation: str,
     inputs: np.ndarray,
     normalisation: str = "none",
+    members: Sequence[int] = (),
 ) -> np.ndarray:
-    """The network's output in float64."""
+    """The network's output in float64; normalised by the first `members` units of each layer, by
+    all without."""
     h = inputs.astype(np.float64)
     for number, (weights, biases) in enumerate(layers, 1):
         u = h @ weights.T
         if normalisation == "rms" and number < len(layers):
-            u = u / np.sqrt(np.mean(u**2, axis=1, keepdims=True) + 1e-6)
+            own = u[:, : members[number - 1]] if members else u
+            u = u / np.sqrt(np.mean(own**2, axis=1, keepdims=True) + 1e-6)
         z = u + biases
         h = z if number == len(layers) else PHI[activation](z)
     return h

@@ -10,15 +10,20 @@ import torch
 
 from structure_net.errors import InvalidGenomeError
 from structure_net.genome import (
+    NORMALISATIONS,
+    Activation,
     AddConnections,
     GrowthEdit,
     NewUnit,
+    Normalisation,
     Prune,
     PruneUnits,
+    ResizeLayer,
     Revive,
     RevivedUnit,
     Rewire,
     SetGrowthRule,
+    SetNormalisation,
     SplitUnit,
     Widen,
     active_parameters,
@@ -40,8 +45,9 @@ def after(body: Body, edit: GrowthEdit) -> Body:
 
 
 def outputs(body: Body) -> np.ndarray:
-    own = body.genome
-    return logits(matrices(body.network()[0]), own.activation, INPUTS, own.normalisation)
+    own, layers = body.genome, matrices(body.network()[0])
+    members = [plan.members for plan in own.plans]
+    return logits(layers, own.activation, INPUTS, own.normalisation, members)
 
 
 def assert_exact(one: Body, other: Body) -> None:
@@ -104,21 +110,39 @@ def preserving(body: Body) -> list[GrowthEdit]:
     ]
 
 
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_edits_that_add_change_no_logit(activation: str) -> None:
-    body = body_of(START.model_copy(update={"activation": activation}))
+def test_edits_that_add_change_no_logit(
+    activation: Activation, normalisation: Normalisation
+) -> None:
+    body = body_of(genome(30, [16, 12, 8], 5, 0.3, activation, normalisation=normalisation))
     for edit in preserving(body):
         assert_exact(body, after(body, edit))
 
 
-def test_adding_and_rewiring_hold_under_normalisation_and_units_are_refused_there() -> None:
-    body = body_of(genome(30, [16, 12, 8], 5, 0.3, normalisation="rms"))
-    for edit in preserving(body):
-        if isinstance(edit, AddConnections):
-            assert_exact(body, after(body, edit))
-        else:
-            with pytest.raises(InvalidGenomeError, match="normalised over its units"):
-                after(body, edit)
+def test_units_that_came_later_move_no_scale() -> None:
+    """A layer is normalised by the units that it was built with; only the others can go again."""
+    start = genome(30, [16, 12, 8], 5, 0.3, normalisation="rms")
+    wider = after(body_of(start), pair())
+    assert [gene.members for gene in wider.genome.hidden] == [None, 12, None]
+    assert wider.genome.id != start.id
+    into, out = np.bincount(wider.parts[1].rows), np.bincount(wider.parts[2].columns)
+    narrow = PruneUnits(layer=1, units=(13,), fan_in=int(into[13]), fan_out=int(out[13]))
+    narrower = after(wider, narrow)
+    layers = matrices(wider.network()[0])
+    weights = layers[2][0].copy()
+    weights[:, 13] = 0.0
+    silent = [*layers[:2], (weights, layers[2][1]), layers[3]]
+    members = [plan.members for plan in wider.genome.plans]
+    assert outputs(narrower) == pytest.approx(
+        logits(silent, "relu", INPUTS, "rms", members), abs=1e-9
+    )
+    with pytest.raises(InvalidGenomeError, match="normalised by its first 12 units"):
+        after(wider, narrow.model_copy(update={"units": (3,)}))
+    plain = apply_edit(wider.genome, SetNormalisation(normalisation="none"))
+    assert plain.hidden[1].members is None
+    resized = apply_edit(wider.genome, ResizeLayer(layer=1, width=11))
+    assert resized.hidden[1].members is None
 
 
 def test_what_was_there_keeps_value_and_moments_to_the_bit() -> None:

@@ -79,7 +79,8 @@ def test_what_comes_back_is_what_was_saved(tmp_path: Path) -> None:
 
 def test_either_file_names_the_network(saved: Path, network: Network) -> None:
     for name in (saved, saved.with_suffix(".json"), saved.with_suffix("")):
-        assert network_tensors(load_network(name)[0]) == network_tensors(network)
+        for path in (name, str(name)):
+            assert network_tensors(load_network(path)[0]) == network_tensors(network)
 
 
 def test_a_fresh_process_computes_identical_logits(saved: Path, network: Network) -> None:

@@ -52,6 +52,7 @@ CHANGED: dict[str, Any] = {
     "max_memory_per_gpu": 0.5,
     "batch_size_base": 64,
     "weight_decay": 0.0,
+    "initialisation": "lsuv",
     "learning_rate_strategies": ["COSINE", "warm_up:share=0.1+cosine"],
     "learning_rate_control": "shuffled",
     "max_layers": 7,

@@ -217,7 +217,7 @@ def _other(value: Any) -> list[Any]:
 
 
 def _variants(event: Event) -> list[tuple[str, Event]]:
-    """The event with one field changed, each field in turn; those of a nested result or record too."""
+    """The event with one field changed, each in turn; those of a nested result or record too."""
     fields = json.loads(event.model_dump_json())
     found: list[tuple[str, Event]] = []
     paths = [(name,) for name in fields]

@@ -12,7 +12,7 @@ import pytest
 from structure_net.cli import main
 from structure_net.schema import Trial
 from structure_net.store import open_history
-from structure_net.tournament.data_facts import epoch_cost
+from structure_net.tournament.price import most_cost
 from tests.studies.conftest import fresh_folder
 from tests.studies.planted import OPTIONS, by_chance, plant, reachable_by_steps
 
@@ -61,8 +61,13 @@ def test_ledgers_are_equal_within_one_percent(planted: Any) -> None:
             history = open_history(directory / arm / f"seed-{seed}")
             assert history.started is not None
             totals[arm] = sum(
-                one.trial.epochs
-                * epoch_cost(history.started.dataset, history.started.batch_size, one.genome)
+                most_cost(
+                    history.started.dataset,
+                    history.started.batch_size,
+                    None,
+                    one.genome,
+                    one.trial.epochs,
+                )
                 for one in history.results.values()
             )
             assert totals[arm] == sum(one.cost for one in history.results.values())
@@ -198,4 +203,4 @@ def test_real_trainings_run_to_a_page(capsys: pytest.CaptureFixture[str]) -> Non
     assert history.started is not None
     facts, batch = history.started.dataset, history.started.batch_size
     for result in history.results.values():  # what is planned is what a training costs
-        assert result.cost == result.trial.epochs * epoch_cost(facts, batch, result.genome)
+        assert result.cost == most_cost(facts, batch, None, result.genome, result.trial.epochs)

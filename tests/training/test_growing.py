@@ -269,3 +269,28 @@ def test_dead_units_trigger_and_recover_and_a_healthy_network_does_not(
         assert first.trigger["extrema_ratio"] < 0.1
         assert "not above" in first.reason
         assert first.connections_after == first.connections_before
+
+
+def test_set_and_rigl_move_connections_and_neither_revive_nor_add(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of networks with dead units, trained with the same draws; both differ in places alone."""
+    own = Classroom.learner
+
+    def killed(self: Classroom, trial: Trial) -> Any:
+        learner = own(self, trial)
+        broken(learner, 0.2)
+        return learner
+
+    monkeypatch.setattr(Classroom, "learner", killed)
+    hashes = set()
+    for rule in ("set", "rigl", "recycle_only"):
+        found = run(room(tmp_path), trial_of(grower(rule, activation="relu"), 0, epochs=8))
+        told = records(found)
+        kinds = {edit.kind for record in told for edit in record.edits}
+        assert kinds == ({"rewire", "revive"} if rule == "recycle_only" else {"rewire"})
+        assert sum(edit.moved for record in told for edit in record.edits) > 0
+        assert {record.outcome for record in told} <= {"repaired", "nothing"}
+        assert {record.connections_after for record in told} == {sum(grower().counts)}
+        hashes.add(result(found).network_sha256)
+    assert len(hashes) == 3

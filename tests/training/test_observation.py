@@ -127,7 +127,7 @@ def test_the_probe_set_is_of_the_training_part_without_augmentation(
     data, rows = load("digits"), split(load("digits"), VALIDATION, RUN_SEED).train
     images = data.images.reshape(len(data), -1)[rows] / 16.0
     standard = (images - images.mean()) / images.std()
-    inputs, labels, _ = probe_set(room(tmp_path), 0)
+    inputs, labels, *_ = probe_set(room(tmp_path), 0)
     assert len(inputs) == len(rows) == 1294
     assert np.allclose(inputs.numpy(), standard, atol=1e-5)
     assert np.array_equal(labels.numpy(), data.labels[rows])

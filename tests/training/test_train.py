@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import torch
 from structure_net.datasets import Dataset, load, split
 from structure_net.engine import ENGINES, Learner
 from structure_net.errors import InvalidGenomeError
-from structure_net.networks import build_network, load_network
+from structure_net.genome import forward_flop
+from structure_net.networks import build_network, load_network, lsuv
 from structure_net.schema import (
     EpochFinished,
     Event,
+    Inheritance,
     Trial,
     TrialFailed,
     TrialFinished,
@@ -26,6 +29,8 @@ from structure_net.schema import (
     canonical,
 )
 from structure_net.training import Classroom
+from structure_net.training.observation import probe_set
+from structure_net.training.start import fitted_to_data
 from tests.networks.reference import genome, logits, matrices
 from tests.training.cohorts import (
     BATCH,
@@ -33,6 +38,7 @@ from tests.training.cohorts import (
     GENOMES,
     RUN_SEED,
     VALIDATION,
+    classroom,
     trained,
     trials,
 )
@@ -329,3 +335,20 @@ def test_a_cohort_of_failures_only_ends(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(Classroom, "learner", spoiling(0, refuse))
     found = trained(trials()[:1], tmp_path)
     assert [type(event) for event in found] == [TrialStarted, TrialFailed]
+
+
+def test_starting_weights_are_fitted_where_the_plan_says_so(tmp_path: Path) -> None:
+    """The cost is one forward pass of the probe set more; weights of parents are left alone."""
+    room = classroom(tmp_path)
+    fitting = replace(room, plan=room.plan.model_copy(update={"initialisation": "lsuv"}))
+    (trial, *_) = trials()
+    plain, fitted = room.learner(trial), fitting.learner(trial)
+    assert fitted_to_data(plain, trial, room) == 0
+    samples = len(probe_set(fitting, trial.generation).inputs)
+    assert fitted_to_data(fitted, trial, fitting) == samples * forward_flop(trial.genome)
+    expected = room.learner(trial).network
+    assert torch.equal(plain.network.values, expected.values)
+    lsuv(expected, probe_set(room, trial.generation).inputs)
+    assert torch.equal(fitted.network.values, expected.values)
+    heir = trial.model_copy(update={"inherits": Inheritance(primary=0, crossed=trial.genome)})
+    assert fitted_to_data(fitted, heir, fitting) == 0

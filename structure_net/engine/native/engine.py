@@ -121,7 +121,8 @@ class _Bound:
             view.sources, view.units = connections.sources, connections.units
             plan = network.genome.plans[index]
             view.skip = plan.skip
-            view.normalised = int(normalised and not plan.skip and index < len(network.layers) - 1)
+            inner = normalised and not plan.skip and index < len(network.layers) - 1
+            view.normalised = plan.members if inner else 0
             view.row_pointers = self._at(connections.row_pointers)
             view.columns = self._at(_padded(connections.columns))
             view.source_pointers, view.source_units = self._at(ends), self._at(_padded(units))

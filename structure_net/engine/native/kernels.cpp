@@ -20,7 +20,8 @@ extern "C" {
 
 struct sn_layer {
     int32_t sources, units;
-    int32_t normalised;              // 1: over its units, between the products and the biases
+    // Above 0: over its first so many units, the members, between the products and the biases.
+    int32_t normalised;
     // Above 0 it ends a residual block: no biases and no activation, but the output of the layer so
     // many places before it is added to the products.
     int32_t skip;
@@ -660,21 +661,21 @@ void backward(const sn_layer &layer, const sn_network &net, const float *dz, con
     }
 }
 
-// Root mean square normalisation over the units of a layer (Zhang & Sennrich 2019), without gains:
+// Root mean square normalisation over the members of a layer (Zhang & Sennrich 2019), without gains:
 // z = u * q + bias with q = 1 / sqrt(mean of u^2 + 1e-6), for each sample. The products u become
 // r = u * q in place.
 template <int G>
 void normalise(const sn_layer &layer, const sn_network &net, float *r, float *activated, float *q) {
     floats squares[4 * G];
     for (auto &one : squares) one = floats{};
-    for (int unit = 0; unit < layer.units; ++unit)
+    for (int unit = 0; unit < layer.normalised; ++unit)
 #pragma GCC unroll 16
         for (int v = 0; v < 4 * G; ++v) {
             const floats u = load(r + (int64_t)unit * G * GROUP + v * LANES);
             squares[v] += u * u;
         }
     for (int v = 0; v < 4 * G; ++v) {
-        const floats mean = squares[v] / (float)layer.units + 1e-6f;
+        const floats mean = squares[v] / (float)layer.normalised + 1e-6f;
         for (int lane = 0; lane < LANES; ++lane) q[v * LANES + lane] = 1.0f / std::sqrt(mean[lane]);
     }
     for (int unit = 0; unit < layer.units; ++unit) {
@@ -689,7 +690,8 @@ void normalise(const sn_layer &layer, const sn_network &net, float *r, float *ac
 }
 
 // From the derivatives by the activations, in `d`, to those by the products u, in place, by way of dz:
-// du = q * (dz - r * mean of dz * r). Adds the gradients of the biases.
+// du = q * (dz - r * sum of dz * r / members), and q * dz for a unit that is none, which does not move
+// q. Adds the gradients of the biases.
 template <int G>
 void denormalise(const sn_layer &layer, const sn_network &net, const float *r,
                  const float *activated, const float *q, float *d) {
@@ -711,13 +713,16 @@ void denormalise(const sn_layer &layer, const sn_network &net, const float *r,
         }
         net.gradient[layer.biases + unit] += sum(total);
     }
-    for (auto &one : along) one /= (float)layer.units;
-    for (int unit = 0; unit < layer.units; ++unit)
+    for (auto &one : along) one /= (float)layer.normalised;
+    for (int unit = 0; unit < layer.units; ++unit) {
+        if (unit == layer.normalised)
+            for (auto &one : along) one = floats{};
         for (int v = 0; v < 4 * G; ++v) {
             const int64_t place = (int64_t)unit * G * GROUP + v * LANES;
             const floats du = load(d + place) - load(r + place) * along[v];
             store(d + place, du * load(q + v * LANES));
         }
+    }
 }
 
 // Where a forward pass leaves its results in the scratch memory.

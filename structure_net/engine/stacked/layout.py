@@ -35,7 +35,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Block:
-    """Neighbours that are normalised: `widths` real units of `units` rows each, from row `start`.
+    """Neighbours that are normalised, of `units` rows each, from row `start`: over the first
+    `widths` of them, the members. `grown`: other real units stand behind the members.
 
     `place` is the number of the first among the normalised layers of all levels.
     """
@@ -44,6 +45,7 @@ class Block:
     units: int
     start: int
     place: int
+    grown: bool = False
 
 
 @dataclass(frozen=True)
@@ -259,8 +261,10 @@ def _blocks(
     for (normalised, units), members in groupby(starts, size):
         if normalised:
             here = list(members)
-            own = tuple(genomes[one].plans[depth].units for one in here)
-            blocks.append(Block(own, units, starts[here[0]], place))
+            plans = [genomes[one].plans[depth] for one in here]
+            own = tuple(plan.members for plan in plans)
+            grown = any(plan.grown for plan in plans)
+            blocks.append(Block(own, units, starts[here[0]], place, grown))
             place += len(own)
     return tuple(blocks)
 

@@ -20,7 +20,7 @@ from structure_net.engine.micro_batches import (
     is_out_of_memory,
 )
 from structure_net.engine.native import NativeEngine, best_path, compilers, load_library
-from structure_net.engine.optimizer import AdamW
+from structure_net.engine.optimizer import AdamW, corrections
 from structure_net.engine.stacked import StackedEngine
 from structure_net.engine.table import (
     native_is_there,
@@ -54,6 +54,7 @@ __all__ = [
     "choose_engine",
     "cohort_bytes",
     "compilers",
+    "corrections",
     "free_unused",
     "is_out_of_memory",
     "load_library",

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.optim.adam import adam
 
-from structure_net.networks import Network, OptimizerState
+from structure_net.networks import MATURITY, Network, OptimizerState
 
 FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-8
+
+
+def corrections(count: Any) -> tuple[Any, Any]:
+    """1 - 0.9^n and 1 - 0.999^n: what moments after n steps, a number or an array of them, are
+    divided by."""
+    return 1.0 - FIRST_DECAY**count, 1.0 - SECOND_DECAY**count
 
 
 class AdamW:
@@ -19,6 +27,10 @@ class AdamW:
     product `rate * multiplier_i` clipped to `limits`. The multiplier acts on the update: scaling
     the gradient instead does nothing, Adam divides it out again. `age` holds the steps that each
     value lived, through inheritance too.
+
+    One step count corrects the bias of all moments. A *newborn* value, of an age up to 100 and
+    below that count, has moments of its own count, its age: whoever trains makes up for the
+    difference in its multiplier, and at 100 in its moments (`corrections`).
     """
 
     def __init__(self, network: Network, weight_decay: float, limits: tuple[float, float]) -> None:
@@ -53,11 +65,25 @@ class AdamW:
         moments; 0 before the first step."""
         if self.steps == 0:
             return torch.zeros_like(self.values), torch.zeros_like(self.values)
-        roots = self.second_moment.div(1.0 - SECOND_DECAY**self.steps).sqrt_()
-        directions = self.first_moment.div(1.0 - FIRST_DECAY**self.steps).div_(roots + EPSILON)
+        first, second = corrections(self.steps)
+        roots = self.second_moment.div(second)
+        directions = self.first_moment.div(first)
+        born = self.newborn()
+        if len(born):
+            own = corrections(self.age[born].double().clamp(min=1.0))
+            places = born.to(roots.device)
+            for vector, shared, count in zip(
+                (directions, roots), (first, second), own, strict=True
+            ):
+                vector[places] *= (shared / count).to(vector)
+        directions.div_(roots.sqrt_() + EPSILON)
         connections = slice(0, self.connections)
         directions[connections] += self.weight_decay * self.values[connections]
         return directions, roots
+
+    def newborn(self) -> Int[Tensor, " born"]:
+        """Places of the values whose moments have a count of their own."""
+        return torch.nonzero((self.age < self.steps) & (self.age <= MATURITY)).flatten()
 
     def reserve(self) -> tuple[Tensor, Tensor]:
         """Two vectors that `step` works in. With them a step allocates nothing, so that it cannot

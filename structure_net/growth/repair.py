@@ -12,12 +12,10 @@ from jaxtyping import Bool, Float, Int
 from structure_net.genome import Revive, RevivedUnit, Rewire
 from structure_net.growth.units import row_along, unit_layers
 from structure_net.metrics import Probe, candidate_gradient, layer_candidates
-from structure_net.networks import AGE, SECOND, VALUE, Body, Part, needed_connections
+from structure_net.networks import AGE, MATURITY, SECOND, VALUE, Body, Part, needed_connections
 
 REWIRED_SHARE = 0.3  # of a layer's connections, at the start of training
 LAST_REWIRING = 0.75  # progress from which on nothing moves: Evci et al. 2020
-
-MATURITY = 100  # steps that a connection lives before it may be dropped
 
 Grow = Literal["rigl", "set"]
 

@@ -24,7 +24,7 @@ from structure_net.networks.network import (
     drawn_connections,
     gain_of,
 )
-from structure_net.networks.parts import AGE, SECOND, VALUE, OptimizerState, Part
+from structure_net.networks.parts import AGE, MATURITY, SECOND, VALUE, OptimizerState, Part
 from structure_net.networks.state_file import STATE_HASH, load_alive, save_state, state_file
 from structure_net.networks.surgery import Body, edited, reshaped
 
@@ -33,6 +33,7 @@ __all__ = [
     "AGE",
     "GAIN_SQUARED",
     "LEAK",
+    "MATURITY",
     "RMS_EPSILON",
     "SECOND",
     "STATE_HASH",

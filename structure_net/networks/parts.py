@@ -17,6 +17,8 @@ from structure_net.networks.connectivity import Connections
 from structure_net.networks.network import Network
 
 VALUE, FIRST, SECOND, AGE = range(4)  # rows of `numbers` and `biases`
+# Steps after which a value is no longer newborn: its moments are then those of the shared count.
+MATURITY = 100
 
 
 @dataclass(frozen=True)
@@ -136,29 +138,9 @@ def assembled(genome: Genome, parts: list[Part], steps: int) -> tuple[Network, O
 
 
 def settled(parts: list[Part]) -> list[Part]:
-    """Second moments that are not known become the mean of those known in their layer, else in the
-    network: the step count of bias correction is shared by all values, and with 0 there the first
-    updates of a new connection would be up to 6.6 times as large as they should."""
-    everywhere = _mean([part.numbers[SECOND] for part in parts], 0.0)
+    """Second moments that are not known are 0, as those of a new optimizer: until a value is 100
+    steps old, its own count corrects its bias."""
     return [
-        replace(
-            part,
-            numbers=_filled(part.numbers, everywhere),
-            biases=_filled(part.biases, everywhere),
-        )
+        replace(part, numbers=np.nan_to_num(part.numbers), biases=np.nan_to_num(part.biases))
         for part in parts
     ]
-
-
-def _filled(
-    numbers: Float[np.ndarray, "4 count"], otherwise: float
-) -> Float[np.ndarray, "4 count"]:
-    filled = numbers.copy()
-    second = filled[SECOND]
-    second[np.isnan(second)] = _mean([second], otherwise)
-    return filled
-
-
-def _mean(arrays: list[Float[np.ndarray, " _"]], otherwise: float) -> float:
-    known = np.concatenate([array[~np.isnan(array)] for array in arrays])
-    return float(known.mean(dtype=np.float64)) if len(known) else otherwise

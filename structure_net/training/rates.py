@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from structure_net.engine import AdamW, Batch, Learner
+from structure_net.engine import AdamW, Batch, Learner, corrections
 from structure_net.learning_rates import (
     LOWEST_RATE,
     LayerState,
@@ -24,6 +24,7 @@ from structure_net.learning_rates import (
     shuffled,
     strategy_of,
 )
+from structure_net.networks import MATURITY
 from structure_net.schema import Trial
 from structure_net.seeding import derive
 
@@ -33,7 +34,7 @@ DIGITS = 6  # of a rate in the record
 class Rates:
     """What the trial's strategy makes of its base rate. `begin` writes the multipliers of an epoch;
     `last` is the base rate x pace of its last step, `of_layers` the mean rate of each layer there,
-    `newborn` the connections that still warm up, None where there are none."""
+    `newborn` the values that are not like the others yet, None where there are none."""
 
     def __init__(self, trial: Trial, learner: Learner) -> None:
         self.schedules = strategy_of(trial.genome.strategy)
@@ -66,18 +67,16 @@ class Rates:
             if placebo:
                 found = shuffled(found, derive(trial.seed, "placebo", epoch))
             flat = found.flat(self._learner.network.genome.bias_counts)
-        self._set(flat, done, min(rates))
+        self._set(flat, rates)
         self.of_layers = self._means(flat)
         return rates
 
-    def _set(self, flat: Float[np.ndarray, " values"] | None, done: int, lowest: float) -> None:
-        """Write the multipliers. Where one is exactly 0, the optimizer's lower limit would lift it:
-        then the others are kept above that limit here, at the epoch's lowest rate."""
-        optimizer = self._learner.optimizer
-        born = np.flatnonzero(self._grown(done))
-        ages = optimizer.age.numpy()[born]
-        warming = self._warm_up.at(ages) < 1.0
-        born, ages = born[warming], ages[warming]
+    def _set(self, flat: Float[np.ndarray, " values"] | None, rates: Sequence[float]) -> None:
+        """Write the multipliers. Where one is exactly 0, or below what it is to become, the
+        optimizer's lower limit would lift it: then the others are kept above that limit here, at
+        the epoch's lowest rate."""
+        optimizer, lowest = self._learner.optimizer, min(rates)
+        born = self._born()
         frozen = len(born) > 0 or (flat is not None and not flat.all())
         if frozen and flat is None:
             flat = np.ones(len(optimizer.values), dtype=np.float32)
@@ -89,9 +88,16 @@ class Rates:
         elif not self._all_one:
             optimizer.multiplier.fill_(1.0)
         self._all_one = flat is None
-        self.newborn = None
-        if len(born):
-            self.newborn = Newborn(optimizer, born, ages, self._warm_up)
+        self.newborn = Newborn(optimizer, born, self._warm_up, rates) if len(born) else None
+
+    def _born(self) -> Int[np.ndarray, " born"]:
+        """Places of values that are younger than their optimizer and not settled yet."""
+        optimizer, connections = self._learner.optimizer, self._learner.network.connection_count
+        ages = optimizer.age.numpy()
+        young = np.flatnonzero(ages < optimizer.steps)
+        own = ages[young]
+        gated = (young < connections) & (self._warm_up.at(own) < 1.0)
+        return young[(own <= MATURITY) | gated]
 
     def _grown(self, done: int) -> Bool[np.ndarray, " connections"]:
         """Connections that are younger than the trial, or came with the edits that made it."""
@@ -151,41 +157,98 @@ class Rates:
 
 
 class Newborn:
-    """Connections whose rate still rises from step to step, and what it rises to."""
+    """Values younger than their optimizer, whose rates follow a law of their own from step to step.
+
+    Until they are 100 steps old: the gate of warm-up (connections alone), Adam's bias corrected by
+    their own step count, no weight decay. All of it is done here, by multiplier, moments and
+    values, so that no engine knows of it. Without warm-up there is decay as for all others.
+    """
 
     def __init__(
         self,
         optimizer: AdamW,
         places: Int[np.ndarray, " born"],
-        ages: Float[np.ndarray, " born"],
         warm_up: NewbornWarmUp,
+        rates: Sequence[float],
     ) -> None:
-        # The optimizer and not its vector: an engine may move that elsewhere.
-        self._optimizer, self._warm_up = optimizer, warm_up
-        # Mostly all are born at once; one number is then enough, and a step in a small network
-        # should not wait for more.
-        self._ages = ages[:1] if (ages == ages[0]).all() else ages
-        self._places = places
+        # The optimizer and not its vectors: an engine may move those elsewhere.
+        self._optimizer, self._warm_up, self._rates = optimizer, warm_up, rates
+        self._places, self._before = places, optimizer.steps
+        gated = places < optimizer.connections
+        # Few were born apart: what holds for all of one kind is computed once a step.
+        kinds = np.stack([optimizer.age.numpy()[places].astype(np.float64), gated])
+        (self._ages, self._gated), self._kind = np.unique(kinds, axis=1, return_inverse=True)
+        self._kind = self._kind.reshape(-1)
         self._full = optimizer.multiplier.cpu().numpy()[places]
+        self._decay = optimizer.weight_decay if warm_up.steps else 0.0
         self._open = False
 
     def before(self, step: int) -> None:
-        """Set the multipliers that hold for step `step` of the epoch."""
+        """Make multipliers, moments and values fit for step `step` of the epoch."""
         if self._open:
             return
-        gates = self._warm_up.at(self._ages + step).astype(np.float32)
-        self._open = bool(gates.min() == 1.0)
-        multiplier = self._optimizer.multiplier
-        if multiplier.device.type == "cpu":
-            multiplier.numpy()[self._places] = self._full * gates
-        else:
-            there = torch.from_numpy(self._full * gates).to(multiplier.device)
-            multiplier[torch.from_numpy(self._places).to(multiplier.device)] = there
+        ages, rate = self._ages + step, self._rates[step]
+        gates = np.where(self._gated > 0, self._warm_up.at(ages), 1.0)
+        own = self._corrections(ages, step)
+        highest = self._optimizer.limits[1] / rate if rate > 0 else np.inf
+        factors = np.minimum(self._full * gates[self._kind], highest) * own[self._kind]
+        _set_at(self._optimizer.multiplier, self._places, factors)
+        self._settle(ages == MATURITY, self._before + step)
+        decaying = (ages < MATURITY) & (self._gated > 0)
+        if self._decay and rate > 0 and decaying.any():
+            # The step takes rate x decay of the value away: that much more is there to take.
+            kept = 1.0 - rate * self._decay * factors * decaying[self._kind]
+            _scale_at(self._optimizer.values, self._places, 1.0 / kept)
+        self._open = bool((gates == 1.0).all() and (ages >= MATURITY).all())
+
+    def _corrections(
+        self, ages: Float[np.ndarray, " kinds"], step: int
+    ) -> Float[np.ndarray, " kinds"]:
+        """What the update by the shared step count is to be multiplied by to be that by the own."""
+        first, second = corrections(np.minimum(ages, MATURITY) + 1.0)
+        shared_first, shared_second = corrections(self._before + step + 1)
+        own = shared_first / first * np.sqrt(second / shared_second)
+        return np.where(ages < MATURITY, own, 1.0)
+
+    def _settle(self, kinds: Bool[np.ndarray, " kinds"], count: int) -> None:
+        """Moments of these as if they had the shared step count: what they are divided by changes,
+        what comes out does not."""
+        if not kinds.any():
+            return
+        places = self._places[kinds[self._kind]]
+        shared, own = corrections(count), corrections(MATURITY)
+        moments = (self._optimizer.first_moment, self._optimizer.second_moment)
+        for moment, of_all, of_these in zip(moments, shared, own, strict=True):
+            _scale_at(moment, places, np.full(len(places), of_all / of_these))
+
+
+def _set_at(
+    vector: torch.Tensor, places: Int[np.ndarray, " n"], numbers: Float[np.ndarray, " n"]
+) -> None:
+    """Write float32 numbers. On the processor by numpy: a step of a small network should not wait
+    for more."""
+    vector = vector.detach()
+    if vector.device.type == "cpu":
+        vector.numpy()[places] = numbers
+    else:
+        there = torch.from_numpy(numbers.astype(np.float32)).to(vector.device)
+        vector[torch.from_numpy(places).to(vector.device)] = there
+
+
+def _scale_at(
+    vector: torch.Tensor, places: Int[np.ndarray, " n"], factors: Float[np.ndarray, " n"]
+) -> None:
+    vector = vector.detach()
+    if vector.device.type == "cpu":
+        vector.numpy()[places] *= factors.astype(np.float32)
+    else:
+        there = torch.from_numpy(factors.astype(np.float32)).to(vector.device)
+        vector[torch.from_numpy(places).to(vector.device)] *= there
 
 
 def warming(batches: Iterable[Batch], cohort: Iterable[Rates]) -> Iterable[Batch]:
-    """The batches of an epoch; before each the gates of the newborn open as far as they should. An
-    engine asks for a batch when it is done with the one before."""
+    """The batches of an epoch; before each the newborn are made fit for it. An engine asks for a
+    batch when it is done with the one before."""
     newborn = [one.newborn for one in cohort if one.newborn is not None]
     return _opening(batches, newborn) if newborn else batches
 

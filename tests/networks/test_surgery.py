@@ -27,7 +27,7 @@ from structure_net.genome import (
 )
 from structure_net.networks import Body, edited, load_network, reshaped, save_network
 from structure_net.networks.fitting import absent_places, fitted
-from structure_net.networks.parts import AGE, SECOND, VALUE, Part, unknown
+from structure_net.networks.parts import AGE, VALUE, Part, unknown
 from structure_net.networks.surgery import utility
 from structure_net.seeding import derive
 from tests.networks.living import STEPS, body_of, guaranteed, living, numbers_at
@@ -101,7 +101,7 @@ def test_the_network_is_that_of_the_edited_genome(start: Genome, edit: Edit) -> 
     for vector in (network.values.detach().numpy(), state.first_moment, state.second_moment):
         assert vector.shape == (sum(expected.counts) + sum(expected.architecture[1:]),)
         assert np.isfinite(vector).all()
-    assert (state.second_moment > 0).all()
+    assert ((state.second_moment > 0) == (state.age > 0)).all()
     assert (state.age >= 0).all()
 
 
@@ -148,15 +148,16 @@ def test_what_stays_keeps_value_moments_and_rate_to_the_bit(edit: Edit) -> None:
         assert (new.biases[:, : old.units] == old.biases).all()
 
 
-def test_new_values_begin_with_the_mean_second_moment_of_their_layer() -> None:
-    body = body_of(START)
-    network, state = after(body, SetDensity(layer=1, density=0.9)).network()
+def test_nothing_is_remembered_of_new_values() -> None:
+    """Their moments are 0, as an optimizer begins: the steps that correct their bias are their
+    own."""
+    network, state = after(body_of(START), SetDensity(layer=1, density=0.9)).network()
     counts = apply_edit(START, SetDensity(layer=1, density=0.9)).counts
-    own = state.second_moment[counts[0] : counts[0] + counts[1]]
+    own = slice(counts[0], counts[0] + counts[1])
     fresh = network.weights(1).detach().numpy() == 0
     assert fresh.sum() == counts[1] - START.counts[1]
-    known = body.parts[1].numbers[SECOND].astype(np.float64)
-    assert own[fresh] == pytest.approx(known.mean(), rel=1e-6)
+    for vector in (state.first_moment, state.second_moment, state.age):
+        assert (vector[own][fresh] == 0).all()
 
 
 def test_a_new_unit_learns_from_the_first_step() -> None:

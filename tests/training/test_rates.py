@@ -199,6 +199,14 @@ def test_ages_count_steps_and_survive_inheritance(tmp_path: Path) -> None:
     assert old.pop() / young.pop() == pytest.approx(1 - EPOCHS / 100)
 
 
+def corrected(age: float, count: int) -> float:
+    """What an update by the shared count is multiplied by to be one by the value's own."""
+    own, shared = (
+        np.sqrt(1 - 0.999**steps) / (1 - 0.9**steps) for steps in (age + 1, count + age + 1)
+    )
+    return float(own / shared) if age < 100 else 1.0
+
+
 def test_the_newborn_warm_up_step_by_step_and_the_others_do_not(tmp_path: Path) -> None:
     place = room(tmp_path)
     parent = one("COSINE")
@@ -211,13 +219,15 @@ def test_the_newborn_warm_up_step_by_step_and_the_others_do_not(tmp_path: Path) 
     for epoch in range(EPOCHS):
         paces = rates.begin(epoch, STEPS, Past(), placebo=False)
         assert len(paces) == STEPS
-        assert optimizer.limits == (0.0 if epoch * STEPS < 100 else 1e-6, 1e-2)
+        assert optimizer.limits == (0.0 if epoch * STEPS <= 100 else 1e-6, 1e-2)
         for step, _ in enumerate(warming(batches, [rates])):
             own = optimizer.multiplier.numpy()
-            gate = min(1.0, (epoch * STEPS + step) / 100)
+            age = epoch * STEPS + step
+            gate = min(1.0, age / 100) * corrected(age, EPOCHS * STEPS)
             assert own[born] == pytest.approx(gate, rel=1e-6)
             assert (np.delete(own, born) == 1).all()
         optimizer.age += STEPS
+        optimizer.steps += STEPS
     rates.begin(EPOCHS, STEPS, Past(), placebo=False)
     assert warming(batches, [rates]) is batches
 

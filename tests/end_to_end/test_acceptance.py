@@ -54,6 +54,7 @@ def test_champion_file_gives_the_reported_accuracies(tmp_path: Path) -> None:
 def test_quick_on_cifar10(tmp_path: Path, cifar10_folder: Path) -> None:
     run = tmp_path / "run"
     command = "--quick --dataset cifar10 --tournament-size 8 --generations 2 --epochs 5 --quiet"
+    command += " --no-metrics"
     data = ["--data-dir", str(cifar10_folder), "--out", str(run)]
     assert main(["tournament", *command.split(), *data]) == 0
     assert results(run)["final_best"]["test_accuracy"] >= 0.45

@@ -288,7 +288,10 @@ def test_set_and_rigl_move_connections_and_neither_revive_nor_add(
         found = run(room(tmp_path), trial_of(grower(rule, activation="relu"), 0, epochs=8))
         told = records(found)
         kinds = {edit.kind for record in told for edit in record.edits}
-        assert kinds == ({"rewire", "revive"} if rule == "recycle_only" else {"rewire"})
+        if rule == "recycle_only":  # what is revived in the attempt before may be too young to move
+            assert "revive" in kinds <= {"rewire", "revive"}
+        else:
+            assert kinds == {"rewire"}
         assert sum(edit.moved for record in told for edit in record.edits) > 0
         assert {record.outcome for record in told} <= {"repaired", "nothing"}
         assert {record.connections_after for record in told} == {sum(grower().counts)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import pytest
 import torch
 
 from structure_net.genome import allocate, genome_of, shapes_of
@@ -53,7 +52,8 @@ def test_metrics_of_the_graph_are_linear_in_the_connections() -> None:
         for name in METRICS
         if METRICS.get(name).group == "graph" and not name.startswith(SOLVERS)
     ]
-    assert exponent([*names, "synflow"], 8) == pytest.approx(1.0, abs=0.15)
+    # Above 1 it would grow faster; fixed parts bring it below, the more so on a busy machine.
+    assert 0.6 < exponent([*names, "synflow"], 8) < 1.15
 
 
 def test_gradients_at_pairs_take_no_more_than_linear_time() -> None:

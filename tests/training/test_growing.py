@@ -293,7 +293,8 @@ def test_set_and_rigl_move_connections_and_neither_revive_nor_add(
         else:
             assert kinds == {"rewire"}
         assert sum(edit.moved for record in told for edit in record.edits) > 0
-        assert {record.outcome for record in told} <= {"repaired", "nothing"}
+        # A move that costs too much at once is undone.
+        assert {record.outcome for record in told} <= {"repaired", "nothing", "rolled_back"}
         assert {record.connections_after for record in told} == {sum(grower().counts)}
         hashes.add(result(found).network_sha256)
     assert len(hashes) == 3
